@@ -1,0 +1,107 @@
+//! One HTTP/1.1 keep-alive connection, driven by the task that uses it.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// A connection to the server under load. One request at a time.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+}
+
+/// A successful answer and how long it took from the first byte sent to the last received.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    pub(crate) elapsed: Duration,
+}
+
+/// Opens a connection to `address` and runs `work` on it. The connection is driven by the same
+/// task, so that a request costs no switch between threads.
+///
+/// # Errors
+/// What `work` returns, or that the server closed the connection before `work` was done.
+pub(crate) async fn with<T>(
+    address: SocketAddr,
+    work: impl AsyncFnOnce(Connection) -> Result<T>,
+) -> Result<T> {
+    let stream = TcpStream::connect(address)
+        .await
+        .with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = Connection {
+        sender,
+        host: address.to_string(),
+    };
+    tokio::select! {
+        // The request is queued first and written by the driver in the same poll.
+        biased;
+        result = work(connection) => result,
+        closed = driver => match closed {
+            Ok(()) => bail!("the server closed a connection in the middle of the run"),
+            Err(error) => Err(error).context("a connection broke in the middle of the run"),
+        },
+    }
+}
+
+impl Connection {
+    /// Sends one request and reads the whole answer. `body` is JSON, or nothing.
+    ///
+    /// # Errors
+    /// A broken connection, or an answer outside 2xx with the text of its body.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        authorization: Option<&str>,
+        body: Option<Bytes>,
+    ) -> Result<Answer> {
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(target)
+            .header(header::HOST, self.host.as_str());
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body.unwrap_or_default()))?;
+
+        let sent = Instant::now();
+        let response = self
+            .sender
+            .send_request(request)
+            .await
+            .with_context(|| format!("{method} {target} got no answer"))?;
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .with_context(|| format!("the answer to {method} {target} broke off"))?
+            .to_bytes();
+        let elapsed = sent.elapsed();
+        ensure!(
+            status.is_success(),
+            "{method} {target} was answered with {}",
+            refusal(status, &body)
+        );
+        Ok(Answer { body, elapsed })
+    }
+}
+
+/// The status and the beginning of the text of a refusal.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().take(600).collect();
+    format!("{status}: {text}")
+}

@@ -1,0 +1,60 @@
+//! Load generator: starts the real server, puts it under load through its public API and prints
+//! what it did, as ratios to an empty handler on the same listener in the same run.
+//!
+//! One folder or file per API under measurement; everything beside them knows no API.
+
+mod clock;
+mod connection;
+mod identity;
+mod latency;
+mod load;
+mod postgres;
+mod queue;
+mod report;
+mod server;
+mod usage;
+
+use anyhow::Context as _;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measures a Taskyard server on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "taskyard-bench")]
+struct Arguments {
+    /// `queue` if none is named.
+    #[command(subcommand)]
+    bench: Option<Bench>,
+}
+
+#[derive(Debug, Parser)]
+enum Bench {
+    /// Taskcluster's queue: create, claim, complete.
+    Queue(queue::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let bench = match Arguments::parse().bench {
+        Some(bench) => bench,
+        None => Bench::parse_from(["taskyard-bench", "queue"]),
+    };
+    // Two threads: enough to load a server on the same small machine, and the same everywhere.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            // Dropping the bench stops the server and removes its folder.
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+            _ = terminate.recv() => anyhow::bail!("terminated"),
+            result = async {
+                match bench {
+                    Bench::Queue(options) => Box::pin(queue::run(options)).await,
+                }
+            } => result,
+        }
+    })
+}

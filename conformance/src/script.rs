@@ -1,0 +1,68 @@
+//! A scenario written in the language of the client it uses.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server, surrounding};
+
+/// The last line of a scenario that came to its end.
+const END: &str = "done";
+
+/// A program, the script it runs, and what it finds in its environment.
+#[derive(Debug)]
+pub struct Script {
+    program: PathBuf,
+    file: PathBuf,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Script {
+    /// The Python scenario, run by the interpreter that `variable` names.
+    pub fn python(variable: &str) -> Result<Self> {
+        Ok(Self {
+            program: surrounding(variable)?.into(),
+            file: here("python/scenario.py"),
+            environment: vec![("PYTHONDONTWRITEBYTECODE", "1".to_owned())],
+        })
+    }
+
+    /// The JavaScript scenario.
+    pub fn node() -> Result<Self> {
+        Ok(Self {
+            program: surrounding("TASKYARD_TEST_NODE")?.into(),
+            file: here("node/scenario.mjs"),
+            environment: vec![("NODE_MODULES", surrounding("TASKYARD_TEST_NODE_MODULES")?)],
+        })
+    }
+
+    /// Runs the scenario against `server` as its root client. The error carries all that the
+    /// scenario and the server printed.
+    pub fn run(&self, server: &Server) -> Result<()> {
+        let output = Command::new(&self.program)
+            .arg(&self.file)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("TASKCLUSTER_ROOT_URL", server.root_url())
+            .env("TASKCLUSTER_CLIENT_ID", ROOT_CLIENT_ID)
+            .env("TASKCLUSTER_ACCESS_TOKEN", ROOT_ACCESS_TOKEN)
+            .output()
+            .with_context(|| format!("could not start {}", self.program.display()))?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        eprint!("{printed}");
+        if !output.status.success() || printed.lines().last() != Some(END) {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "the scenario ended with {}\n--- it printed\n{printed}{complaint}--- the server \
+                 printed\n{}",
+                output.status,
+                server.log(),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn here(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}

@@ -1,0 +1,21 @@
+//! Taskcluster's services over HTTP, as its clients know them.
+//!
+//! Each service declares its methods once, in a table of contents; the table routes, authorizes,
+//! validates, and is served as the service's reference document. [`service`] holds what all
+//! services do alike, a folder each holds what one service does.
+
+mod call;
+mod date_time;
+mod error;
+mod method;
+mod paging;
+mod parameter;
+pub mod queue;
+mod reference;
+mod reply;
+mod route;
+pub mod schema;
+mod service;
+
+pub use reference::References;
+pub use service::{Context, Service};

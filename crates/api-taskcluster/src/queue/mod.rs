@@ -1,0 +1,80 @@
+//! The queue: tasks, their runs and artifacts.
+
+mod artifacts;
+mod claims;
+mod definition;
+mod files;
+mod groups;
+mod methods;
+mod monitoring;
+mod reports;
+mod status;
+mod tasks;
+mod transfer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskyard_access::{Client, Directory, Sealer};
+use taskyard_engine::clock::Clock;
+use taskyard_http::Draining;
+use taskyard_store::Store;
+
+use crate::service::{Context, Service};
+
+pub use files::Files;
+pub use transfer::Transfers;
+
+/// The client that issues the credentials of tasks. It holds everything, since a task may be given
+/// any scope that its creator holds.
+pub const ISSUER: &str = "static/taskcluster/queue";
+
+/// What the handlers of the queue share.
+#[derive(Debug)]
+pub struct Queue {
+    store: Store,
+    clock: Clock,
+    directory: Arc<Directory>,
+    transfers: Arc<Transfers>,
+    claim_timeout: Duration,
+    draining: Draining,
+    started: taskyard_engine::Timestamp,
+}
+
+/// What a queue service is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where tasks are kept.
+    pub store: Store,
+    /// How long a claim holds; workers renew it well before.
+    pub claim_timeout: Duration,
+    /// Cancelled when long polls should end.
+    pub draining: Draining,
+    /// Uploads and downloads of artifacts.
+    pub transfers: Arc<Transfers>,
+}
+
+impl Queue {
+    /// The queue as a service.
+    pub fn service(parts: Parts, context: Context) -> Service<Queue> {
+        let queue = Queue {
+            store: parts.store,
+            clock: context.clock.clone(),
+            directory: Arc::clone(&context.directory),
+            transfers: parts.transfers,
+            claim_timeout: parts.claim_timeout,
+            draining: parts.draining,
+            started: context.clock.now(),
+        };
+        Service::new("queue", methods::ABOUT, methods::methods(), queue, context)
+    }
+
+    fn issuer(&self) -> Option<Arc<Client>> {
+        self.directory.snapshot().client(ISSUER)
+    }
+}
+
+/// Uploads and downloads of artifacts, with URLs signed by `sealer` and bytes in `files`.
+pub fn transfers(root_url: &str, sealer: Arc<Sealer>, files: Files, clock: Clock) -> Transfers {
+    Transfers::new(root_url.to_owned(), sealer, files, clock)
+}

@@ -1,0 +1,84 @@
+//! Tasks: create them, look at them, move them.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use taskyard_access::Param;
+use taskyard_engine::Timestamp;
+use taskyard_engine::task::{self, Refusal, Task, group_key};
+use taskyard_store::{Error, Key, Tx};
+
+use super::Queue;
+use super::definition::Definition;
+use super::status::{definition, split_queue_id, status_reply};
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::reply::Reply;
+
+/// The task of this id, or 404.
+pub(super) async fn load(queue: &Queue, task_id: &str) -> Result<Task, ApiError> {
+    let id = task_id.to_owned();
+    let found = queue.store.read(move |tx| task::load(tx, &id)).await?;
+    found.ok_or_else(|| Refusal::NoSuchTask(task_id.to_owned()).into())
+}
+
+pub(super) async fn task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    let id = call.param("taskId").to_owned();
+    let text = queue.store.read(move |tx| task::load_definition(tx, &id)).await?;
+    let text = text.ok_or_else(|| Refusal::NoSuchTask(call.param("taskId").to_owned()))?;
+    let document: &RawValue = definition(&text)?;
+    Ok(Reply::json(document))
+}
+
+pub(super) async fn status(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    load(&queue, call.param("taskId")).await.map(|task| status_reply(&task))
+}
+
+pub(super) async fn create_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    let task_id = call.param("taskId");
+    let definition = Definition::new(task_id, &call.payload)?;
+    call.authorize(&definition.scope_parameters())?;
+    let new = definition.into_task(task_id, call.now)?;
+    let now = queue.clock.now();
+    let key = group_key(&new.group_id);
+    let created = queue.store.write(key, move |tx| task::create(tx, now, &new)).await??;
+    Ok(status_reply(&created))
+}
+
+/// The key of a change that is about one task, made without knowing its group.
+pub(super) fn task_key(task_id: &str) -> Key {
+    Key::of(("task", task_id))
+}
+
+/// A way to move a task that its scheduler may ask for.
+type Move = fn(&mut Tx<'_>, Timestamp, &str) -> Result<Result<Task, Refusal>, Error>;
+
+async fn move_task(queue: &Queue, call: &Call, step: Move) -> Result<Reply, ApiError> {
+    let task = load(queue, call.param("taskId")).await?;
+    call.authorize(&[
+        ("schedulerId", Param::from(task.scheduler_id.as_str())),
+        ("taskGroupId", Param::from(task.group_id.as_str())),
+        ("projectId", Param::from(task.project_id.as_str())),
+    ])?;
+    let (key, now) = (task.key(), queue.clock.now());
+    let moved = queue.store.write(key, move |tx| step(tx, now, &task.id)).await??;
+    Ok(status_reply(&moved))
+}
+
+pub(super) async fn schedule_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    move_task(&queue, &call, task::schedule).await
+}
+
+pub(super) async fn rerun_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    move_task(&queue, &call, task::rerun).await
+}
+
+pub(super) async fn cancel_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    move_task(&queue, &call, task::cancel).await
+}
+
+/// The parameters of scopes that name a task's queue.
+pub(super) fn queue_parameters(task: &Task) -> [(&'static str, Param<'_>); 2] {
+    let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
+    [("provisionerId", Param::from(provisioner_id)), ("workerType", Param::from(worker_type))]
+}

@@ -1,0 +1,494 @@
+//! What all services do alike: find the method, read the body, authenticate, authorize, validate,
+//! answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Request, StatusCode};
+use serde_json::{Map, Value, json};
+use taskyard_access::{Directory, HawkRequest, Outcome, authenticate, host_and_port};
+use taskyard_engine::Timestamp;
+use taskyard_engine::clock::Clock;
+
+use crate::call::{Call, Caller, authorize};
+use crate::error::{ApiError, Code, RequestInfo};
+use crate::method::{Method, Output};
+use crate::parameter;
+use crate::reply::Reply;
+use crate::route::{Match, Params};
+use crate::schema::{Schema, Schemas};
+
+/// Largest request body: 10 MiB, inclusive.
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// What every service needs.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The server's clock.
+    pub clock: Clock,
+    /// Who may do what.
+    pub directory: Arc<Directory>,
+    /// All schemas.
+    pub schemas: Arc<Schemas>,
+    /// Whether `X-Forwarded-Port` and `X-Forwarded-Proto` are believed: only behind a proxy that
+    /// sets them.
+    pub trust_forwarded: bool,
+}
+
+/// One service: its table of contents, and the state its handlers share.
+#[derive(Debug)]
+pub struct Service<S> {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) methods: Vec<Method<S>>,
+    /// The full name of each method's input schema, in the same order.
+    inputs: Vec<Option<String>>,
+    state: Arc<S>,
+    context: Context,
+    headers: HeaderMap,
+}
+
+impl<S: Send + Sync + 'static> Service<S> {
+    pub(crate) fn new(
+        name: &'static str,
+        (title, description): (&'static str, &'static str),
+        methods: Vec<Method<S>>,
+        state: S,
+        context: Context,
+    ) -> Self {
+        let inputs = methods
+            .iter()
+            .map(|method| Some(format!("{name}/{}", method.input?)))
+            .collect();
+        let state = Arc::new(state);
+        let headers = shared_headers();
+        Service { name, title, description, methods, inputs, state, context, headers }
+    }
+
+    /// The path that all methods begin with.
+    pub fn prefix(&self) -> String {
+        format!("/api/{}/v1", self.name)
+    }
+
+    /// Answers a request whose path begins with [`Service::prefix`].
+    pub async fn answer(&self, request: Request<Body>) -> Response {
+        let (parts, body) = request.into_parts();
+        let mut reply = self.dispatch(&parts, body).await;
+        if let Some(trace) = parts.headers.get("x-taskcluster-trace-id")
+            && let Ok(trace) = trace.to_str()
+        {
+            reply = reply.with_header("x-for-trace-id", trace);
+        }
+        reply.into_response(&self.headers)
+    }
+
+    async fn dispatch(&self, parts: &Parts, body: Body) -> Reply {
+        let path = parts.uri.path();
+        let rest = path.get(self.prefix().len()..).unwrap_or_default();
+        let mut segments: Vec<&str> = rest.split('/').skip(1).collect();
+        // One trailing slash is optional, both ways.
+        if segments.len() > 1 && segments.last() == Some(&"") {
+            segments.pop();
+        }
+        if parts.method == http::Method::OPTIONS {
+            return self.options(&segments);
+        }
+        let found = self.methods.iter().enumerate().find_map(|(at, method)| {
+            if !method.verb.is(&parts.method) {
+                return None;
+            }
+            match method.route.matches(&segments) {
+                Match::No => None,
+                Match::Undecodable => Some((at, method, None)),
+                Match::Yes(params) => Some((at, method, Some(params))),
+            }
+        });
+        let Some((at, method, params)) = found else {
+            return not_found();
+        };
+        let now = self.context.clock.now().trunc_millis();
+        let mut info = RequestInfo {
+            method: method.name,
+            params: json!({}),
+            payload: json!({}),
+            time: now,
+        };
+        let Some(params) = params else {
+            let error = ApiError::new(
+                Code::InvalidRequestArguments,
+                "The path has an escape that is no UTF-8.",
+            );
+            return error.into_reply(info);
+        };
+        let schema = self.inputs.get(at).and_then(Option::as_deref);
+        let schema = schema.and_then(|name| self.context.schemas.get(name));
+        match self.run(parts, body, method, schema, params, &mut info).await {
+            Ok(reply) => reply,
+            Err(error) => error.into_reply(info),
+        }
+    }
+
+    /// The steps in the order in which their errors win.
+    async fn run(
+        &self,
+        parts: &Parts,
+        body: Body,
+        method: &Method<S>,
+        schema: Option<&Schema>,
+        params: Params,
+        info: &mut RequestInfo,
+    ) -> Result<Reply, ApiError> {
+        info.params = Value::Object(
+            params.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect(),
+        );
+        let content_type = content_type(&parts.headers);
+        let is_json = content_type == "application/json";
+        let bytes = read_body(body).await?;
+        let mut payload = parse(&bytes, is_json, info)?;
+
+        let caller = match &method.scopes {
+            Some(expression) => {
+                let caller = self.authenticate(parts, &bytes, content_type, is_json, info.time)?;
+                if method.early {
+                    authorize(&caller, expression, &params, &[])?;
+                }
+                caller
+            }
+            // Without scopes nobody looks at credentials at all.
+            None => Caller { client_id: None, scopes: taskyard_access::ScopeSet::new([""; 0]) },
+        };
+        check_params(&params)?;
+        let query = read_query(parts.uri.query().unwrap_or_default(), method.query)?;
+        if let Some(input) = method.input {
+            if !is_json {
+                return Err(ApiError::new(
+                    Code::MalformedPayload,
+                    "This method takes a JSON body: send it with Content-Type: application/json.",
+                ));
+            }
+            let schema = schema.ok_or_else(|| ApiError::internal(format!("no schema {input}")))?;
+            let checked = schema.validate(&mut payload);
+            info.payload.clone_from(&payload);
+            checked.map_err(|violations| self.invalid(input, &violations))?;
+        }
+        let call = Call {
+            now: info.time,
+            caller,
+            scopes: method.scopes.clone(),
+            params,
+            query,
+            payload,
+        };
+        (method.handler)(Arc::clone(&self.state), call).await
+    }
+
+    fn invalid(&self, input: &str, violations: &[crate::schema::Violation]) -> ApiError {
+        let list: String = violations.iter().map(|each| format!("\n  * {each}")).collect();
+        let url = self.context.schemas.url(&format!("{}/{input}", self.name));
+        ApiError::new(
+            Code::InputValidationError,
+            format!("Schema Validation Failed!\nRejecting Schema: {url}\nErrors:{list}"),
+        )
+    }
+
+    fn authenticate(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        content_type: &str,
+        is_json: bool,
+        now: Timestamp,
+    ) -> Result<Caller, ApiError> {
+        let refused = |text: String| ApiError::new(Code::AuthenticationFailed, text);
+        let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let authorization = authorizations.next();
+        if authorizations.next().is_some() {
+            return Err(refused("Bad Request: several Authorization headers".to_owned()));
+        }
+        let authorization = match authorization.map(HeaderValue::to_str) {
+            None => None,
+            Some(Ok(text)) => Some(text),
+            Some(Err(_)) => return Err(refused("Bad Request: Invalid header syntax".to_owned())),
+        };
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let forwarded = |name: &str| header(name).filter(|_| self.context.trust_forwarded);
+        // HTTP/2 has the host in the target.
+        let host = parts.uri.authority().map_or_else(|| header("host"), |host| Some(host.as_str()));
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let request_without_host =
+            HawkRequest { method: parts.method.as_str(), target, host: "", port: 0, authorization };
+        if request_without_host.has_two_schemes() {
+            return Err(refused("Cannot use two schemes of authentication at once.".to_owned()));
+        }
+        let at = host_and_port(
+            host,
+            forwarded("x-forwarded-port"),
+            forwarded("x-forwarded-proto"),
+            false,
+        )
+        .map_err(|error| refused(error.to_string()))?;
+        let request = HawkRequest { host: &at.host, port: at.port, ..request_without_host };
+        let snapshot = self.context.directory.snapshot();
+        let outcome = authenticate(
+            &request,
+            now.millis(),
+            &|client_id| snapshot.client(client_id),
+            &snapshot.roles,
+        );
+        match outcome {
+            Outcome::Anonymous { scopes, .. } => Ok(Caller { client_id: None, scopes }),
+            Outcome::Failed { message } => Err(refused(message)),
+            Outcome::Success(sender) => {
+                if let Some(hash) = &sender.hash {
+                    // Only JSON bodies are covered, as upstream reads no others.
+                    let covered = if is_json { body } else { &[] };
+                    if !taskyard_access::payload_hash_matches(hash, content_type, covered) {
+                        return Err(refused("Invalid payload hash".to_owned()));
+                    }
+                }
+                Ok(Caller { client_id: Some(sender.client_id), scopes: sender.scopes })
+            }
+        }
+    }
+
+    fn options(&self, segments: &[&str]) -> Reply {
+        let mut allowed: Vec<String> = Vec::new();
+        for method in &self.methods {
+            if method.route.matches(segments) != Match::No {
+                allowed.push(method.verb.as_str().to_uppercase());
+            }
+        }
+        if allowed.is_empty() {
+            return not_found();
+        }
+        if allowed.iter().any(|verb| verb == "GET") {
+            allowed.push("HEAD".to_owned());
+        }
+        allowed.push("OPTIONS".to_owned());
+        allowed.sort();
+        allowed.dedup();
+        let allowed = allowed.join(", ");
+        Reply::text(allowed.clone()).with_header("allow", &allowed)
+    }
+
+    /// The service's reference document.
+    pub fn reference(&self) -> Value {
+        let entries: Vec<Value> = self.methods.iter().map(entry).collect();
+        json!({
+            "$schema": "/schemas/common/api-reference-v0.json#",
+            "title": self.title,
+            "description": self.description,
+            "serviceName": self.name,
+            "apiVersion": "v1",
+            "entries": entries,
+        })
+    }
+}
+
+fn entry<S>(method: &Method<S>) -> Value {
+    let mut entry = Map::new();
+    let mut put = |name: &str, value: Value| drop(entry.insert(name.to_owned(), value));
+    put("type", "function".into());
+    put("method", method.verb.as_str().into());
+    put("route", method.path.into());
+    put("query", method.query.into());
+    put("args", method.route.parameters().collect::<Vec<_>>().into());
+    put("name", method.name.into());
+    put("stability", method.stability.as_str().into());
+    put("category", method.category.into());
+    if let Some(scopes) = &method.scopes {
+        put("scopes", serde_json::to_value(scopes).unwrap_or_default());
+    }
+    if let Some(input) = method.input {
+        put("input", input.into());
+    }
+    if let Output::Schema(output) = method.output {
+        put("output", output.into());
+    }
+    put("title", method.title.into());
+    put("description", method.description.into());
+    Value::Object(entry)
+}
+
+fn not_found() -> Reply {
+    Reply::json(&json!({"error": "Not found"})).with_status(StatusCode::NOT_FOUND)
+}
+
+/// Headers that every answer of every service carries.
+fn shared_headers() -> HeaderMap {
+    let pairs = [
+        ("cache-control", "no-store no-cache must-revalidate"),
+        ("access-control-allow-origin", "*"),
+        ("access-control-max-age", "900"),
+        ("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE,TRACE,CONNECT"),
+        ("access-control-request-method", "*"),
+        (
+            "access-control-allow-headers",
+            "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control",
+        ),
+        ("x-content-type-options", "nosniff"),
+        (
+            "content-security-policy",
+            "report-uri /__cspreport__;default-src 'none';frame-ancestors 'none';",
+        ),
+    ];
+    pairs
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect()
+}
+
+/// The media type without its parameters, as sent; empty if there is none.
+fn content_type(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim()
+}
+
+async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    use taskyard_http::body::{Error, IDLE, read};
+    read(body, BODY_LIMIT, IDLE).await.map_err(|error| {
+        let code = match error {
+            Error::TooLarge { .. } => Code::InputTooLarge,
+            Error::Aborted | Error::Stalled { .. } => Code::MalformedPayload,
+        };
+        ApiError::new(code, error.to_string())
+    })
+}
+
+/// The body as JSON; an empty object if there is none.
+fn parse(bytes: &[u8], is_json: bool, info: &mut RequestInfo) -> Result<Value, ApiError> {
+    if !is_json || bytes.is_empty() {
+        return Ok(json!({}));
+    }
+    let malformed = |text: String, info: &mut RequestInfo| {
+        info.payload = Value::String(String::from_utf8_lossy(bytes).into_owned());
+        ApiError::new(Code::MalformedPayload, text)
+    };
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(payload @ (Value::Object(_) | Value::Array(_))) => {
+            if has_nul(bytes) {
+                return Err(malformed(
+                    "The body has a NUL character (\\u0000), which cannot be stored.".to_owned(),
+                    info,
+                ));
+            }
+            info.payload.clone_from(&payload);
+            Ok(payload)
+        }
+        Ok(_) => Err(malformed("The body must be a JSON object or array.".to_owned(), info)),
+        Err(error) => Err(malformed(format!("The body is not JSON: {error}"), info)),
+    }
+}
+
+/// Whether a JSON text may have `\u0000` in a string. PostgreSQL cannot store one. An escaped
+/// backslash before `u0000` is a false alarm worth looking at closely, so backslashes are counted.
+fn has_nul(json: &[u8]) -> bool {
+    json.windows(6).enumerate().any(|(at, window)| {
+        window == br"\u0000" && {
+            let before = json.get(..at).unwrap_or_default();
+            before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+        }
+    })
+}
+
+fn check_params(params: &Params) -> Result<(), ApiError> {
+    let problems: Vec<String> = params
+        .iter()
+        .filter_map(|(name, value)| {
+            let pattern = parameter::of_parameter(name);
+            (!pattern.matches(value)).then(|| {
+                format!("URL parameter '{name}' is '{value}', which does not match {}", pattern.text())
+            })
+        })
+        .collect();
+    problems_to_error(&problems)
+}
+
+fn read_query(
+    query: &str,
+    allowed: &'static [&'static str],
+) -> Result<Vec<(String, String)>, ApiError> {
+    let mut values: Vec<(String, String)> = Vec::new();
+    let mut problems = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode_form(name), decode_form(value));
+        if name == "bewit" {
+            continue;
+        }
+        if !allowed.contains(&name.as_str()) {
+            problems.push(format!("Query-string parameter '{name}' is not known to this method"));
+        } else if values.iter().any(|(known, _)| *known == name) {
+            problems.push(format!("Query-string parameter '{name}' must be a string, given once"));
+        } else {
+            let pattern = parameter::of_query(&name);
+            if !pattern.matches(&value) {
+                problems.push(format!(
+                    "Query-string parameter '{name}' is '{value}', which does not match {}",
+                    pattern.text()
+                ));
+            }
+            values.push((name, value));
+        }
+    }
+    problems_to_error(&problems)?;
+    Ok(values)
+}
+
+fn problems_to_error(problems: &[String]) -> Result<(), ApiError> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::new(Code::InvalidRequestArguments, problems.join("\n")))
+    }
+}
+
+/// Decodes a piece of a query string, where `+` is a space; what is no escape stays as it is.
+fn decode_form(raw: &str) -> String {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let raw = raw.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = raw.get(at) {
+        let digit = |at: usize| (*raw.get(at)? as char).to_digit(16);
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                at += 3;
+                continue;
+            }
+            (b'+', _, _) => bytes.push(b' '),
+            (other, _, _) => bytes.push(*other),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_found_and_an_escaped_backslash_is_none() {
+        assert!(has_nul(br#"{"a":"x\u0000"}"#));
+        assert!(!has_nul(br#"{"a":"x\\u0000"}"#));
+        assert!(has_nul(br#"{"a":"x\\\u0000"}"#));
+    }
+
+    #[test]
+    fn queries_are_checked_all_at_once() {
+        let error = read_query("limit=x&foo=1&limit=3", &["limit"]).expect_err("three problems");
+        assert_eq!(error.message.lines().count(), 3, "{}", error.message);
+        let read = read_query("continuationToken=a%20b+c&bewit=x", &["continuationToken"]);
+        assert_eq!(read, Ok(vec![("continuationToken".to_owned(), "a b c".to_owned())]));
+    }
+}

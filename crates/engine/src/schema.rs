@@ -1,0 +1,110 @@
+//! The engine's tables. Each index names the statement it serves.
+
+use taskyard_store::Migration;
+
+/// All steps of the schema, oldest first.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    id: 1,
+    name: "leases, tasks, artifacts",
+    sql: "
+CREATE TABLE leases (
+  id {int} PRIMARY KEY,
+  queue {text} NOT NULL,
+  priority {int} NOT NULL,
+  -- when it last began to wait: oldest first within a priority
+  enqueued_at {int} NOT NULL,
+  -- 1: anyone may claim it; 0: held until available_at
+  ready {int} NOT NULL,
+  -- nanoseconds
+  available_at {int} NOT NULL,
+  -- never handed out from then on
+  expires_at {int},
+  owner {text} NOT NULL,
+  -- what waits: a task and its run, or nothing but the bytes
+  subject {text} NOT NULL,
+  attempt {int} NOT NULL,
+  data {blob} NOT NULL
+) {hot};
+-- claims: the best of a queue
+CREATE INDEX leases_ready ON leases (queue, priority DESC, enqueued_at, id) WHERE ready = 1;
+-- what has fallen due in one queue; what is held there
+CREATE INDEX leases_held ON leases (queue, available_at) WHERE ready = 0;
+-- the timer: what falls due next anywhere
+CREATE INDEX leases_due ON leases (available_at) WHERE ready = 0;
+{sequence lease_ids};
+
+CREATE TABLE task_definitions (
+  task_id {text} PRIMARY KEY,
+  definition {text} NOT NULL
+) {strict};
+
+CREATE TABLE tasks (
+  task_id {text} PRIMARY KEY,
+  task_queue_id {text} NOT NULL,
+  scheduler_id {text} NOT NULL,
+  project_id {text} NOT NULL,
+  task_group_id {text} NOT NULL,
+  priority {int} NOT NULL,
+  requires {text} NOT NULL,
+  retries {int} NOT NULL,
+  retries_left {int} NOT NULL,
+  deadline {int} NOT NULL,
+  expires {int} NOT NULL,
+  -- 1 while it may still be resolved: no run yet, or the last one pending or running
+  is_open {int} NOT NULL,
+  ever_resolved {int} NOT NULL,
+  runs {text} NOT NULL,
+  -- the lease of the last run, while that is pending or running
+  lease_id {int}
+) {hot};
+-- listing a group
+CREATE INDEX tasks_by_group ON tasks (task_group_id, task_id);
+-- the timer: deadlines of tasks that are not resolved
+CREATE INDEX tasks_open_by_deadline ON tasks (deadline) WHERE is_open = 1;
+-- the timer: expired tasks
+CREATE INDEX tasks_by_expiry ON tasks (expires);
+
+CREATE TABLE task_groups (
+  task_group_id {text} PRIMARY KEY,
+  scheduler_id {text} NOT NULL,
+  expires {int} NOT NULL,
+  sealed {int}
+) {strict};
+CREATE INDEX task_groups_by_expiry ON task_groups (expires);
+
+CREATE TABLE task_dependencies (
+  required {text} NOT NULL,
+  dependent {text} NOT NULL,
+  requires {text} NOT NULL,
+  satisfied {int} NOT NULL,
+  expires {int} NOT NULL,
+  PRIMARY KEY (required, dependent)
+) {strict};
+-- whether a dependent still waits; dropping the records of an expired task
+CREATE INDEX task_dependencies_by_dependent ON task_dependencies (dependent, satisfied);
+
+CREATE TABLE resolutions (
+  task_id {text} NOT NULL,
+  -- a task may be resolved again, in another way, before all have followed the first
+  resolution {text} NOT NULL,
+  -- dependents up to this one are done
+  after_dependent {text} NOT NULL,
+  PRIMARY KEY (task_id, resolution)
+) {strict};
+
+CREATE TABLE artifacts (
+  task_id {text} NOT NULL,
+  run_id {int} NOT NULL,
+  name {text} NOT NULL,
+  storage_type {text} NOT NULL,
+  content_type {text} NOT NULL,
+  details {text} NOT NULL,
+  present {int} NOT NULL,
+  expires {int} NOT NULL,
+  content_length {int},
+  PRIMARY KEY (task_id, run_id, name)
+) {strict};
+-- the timer: expired artifacts
+CREATE INDEX artifacts_by_expiry ON artifacts (expires);
+",
+}];

@@ -1,0 +1,221 @@
+//! A task comes into being, once, whatever number of times it is asked for.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use taskyard_store::{Error, Tx, params};
+
+use super::refusal::Refusal;
+use super::run::{Created, Run, State};
+use super::{Priority, Requires, Task, dependency, group, record};
+use crate::timestamp::Timestamp;
+
+/// A task to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// Its id.
+    pub id: String,
+    /// Everything it is defined by, as JSON text with defaults filled in. Two requests with equal
+    /// JSON ask for the same task.
+    pub definition: String,
+    /// `<provisionerId>/<workerType>`.
+    pub task_queue_id: String,
+    /// Who schedules the group's tasks.
+    pub scheduler_id: String,
+    /// The project it belongs to.
+    pub project_id: String,
+    /// The group it belongs to.
+    pub group_id: String,
+    /// How soon it is claimed.
+    pub priority: Priority,
+    /// Ids of tasks it waits for; its own keeps it unscheduled until somebody schedules it.
+    pub dependencies: Vec<String>,
+    /// When those are satisfied.
+    pub requires: Requires,
+    /// Automatic retries.
+    pub retries: u32,
+    /// After this it is resolved in any case.
+    pub deadline: Timestamp,
+    /// After this it may be forgotten.
+    pub expires: Timestamp,
+}
+
+/// A group is kept this much longer than its tasks.
+const GROUP_OUTLIVES_TASKS: Duration = Duration::from_secs(3600);
+
+/// Creates a task, or finds the one that the same request created before; returns its state now.
+///
+/// A task without dependencies, or whose dependencies are satisfied already, is pending at once.
+pub fn create(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    new: &NewTask,
+) -> Result<Result<Task, Refusal>, Error> {
+    if let Some(known) = record::load_definition(tx, &new.id)? {
+        return existing(tx, new, &known);
+    }
+    let group_expires = new.expires.plus(GROUP_OUTLIVES_TASKS);
+    let known_group = group::lock(tx, &new.group_id)?;
+    if let Some(known) = &known_group {
+        if known.scheduler_id != new.scheduler_id {
+            return Ok(Err(Refusal::OtherScheduler {
+                group_id: new.group_id.clone(),
+                known: known.scheduler_id.clone(),
+                asked: new.scheduler_id.clone(),
+            }));
+        }
+        if known.sealed.is_some() {
+            return Ok(Err(Refusal::Sealed(new.group_id.clone())));
+        }
+    }
+    let dependencies = match examine_dependencies(tx, new)? {
+        Ok(dependencies) => dependencies,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+
+    match known_group {
+        None => group::insert(tx, &new.group_id, &new.scheduler_id, group_expires)?,
+        Some(known) if known.expires < new.expires => {
+            group::extend(tx, &new.group_id, group_expires)?;
+        }
+        Some(_) => {}
+    }
+    insert_definition(tx, new)?;
+    for (required, satisfied) in &dependencies {
+        dependency::insert(tx, required, new, *satisfied)?;
+    }
+    let mut task = unscheduled(new);
+    if dependencies.iter().all(|(_, satisfied)| *satisfied) {
+        task.runs.push(Run::pending(Created::Scheduled, now));
+        record::enqueue(tx, now, &mut task)?;
+    }
+    if !record::insert(tx, &task)? {
+        return Err(tx.overtaken("the same task was created at the same time"));
+    }
+    tx.alarm(task.deadline.plus(super::DEADLINE_DELAY).0);
+    Ok(Ok(task))
+}
+
+fn existing(tx: &mut Tx<'_>, new: &NewTask, known: &str) -> Result<Result<Task, Refusal>, Error> {
+    if !same_json(known, &new.definition) {
+        return Ok(Err(Refusal::Different(new.id.clone())));
+    }
+    match record::load(tx, &new.id)? {
+        Some(task) => Ok(Ok(task)),
+        None => Err(tx.overtaken("a task was removed while it was looked at")),
+    }
+}
+
+fn unscheduled(new: &NewTask) -> Task {
+    Task {
+        id: new.id.clone(),
+        task_queue_id: new.task_queue_id.clone(),
+        scheduler_id: new.scheduler_id.clone(),
+        project_id: new.project_id.clone(),
+        group_id: new.group_id.clone(),
+        priority: new.priority,
+        requires: new.requires,
+        retries: new.retries,
+        retries_left: new.retries,
+        deadline: new.deadline,
+        expires: new.expires,
+        ever_resolved: false,
+        runs: Vec::new(),
+        lease_id: None,
+    }
+}
+
+/// Each dependency with whether it is satisfied. They are locked against being resolved meanwhile,
+/// in ascending order so that two creations cannot wait for each other.
+fn examine_dependencies(
+    tx: &mut Tx<'_>,
+    new: &NewTask,
+) -> Result<Result<Vec<(String, bool)>, Refusal>, Error> {
+    let mut ids = new.dependencies.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    let (mut examined, mut missing, mut expiring) = (Vec::new(), Vec::new(), Vec::new());
+    for id in ids {
+        if id == new.id {
+            // Its own id counts as a task that is there, and is never satisfied by itself.
+            if new.expires < new.deadline {
+                expiring.push(id);
+            } else {
+                examined.push((id, false));
+            }
+            continue;
+        }
+        match dependency::lock_against_resolution(tx, &id)? {
+            None => missing.push(id),
+            Some(required) if required.expires < new.deadline => expiring.push(id),
+            Some(required) => {
+                let satisfied = is_satisfied(new.requires, required.state());
+                examined.push((id, satisfied));
+            }
+        }
+    }
+    if missing.is_empty() && expiring.is_empty() {
+        Ok(Ok(examined))
+    } else {
+        Ok(Err(Refusal::Dependencies { missing, expiring }))
+    }
+}
+
+pub(super) fn is_satisfied(requires: Requires, state: State) -> bool {
+    match requires {
+        Requires::AllCompleted => state == State::Completed,
+        Requires::AllResolved => state.is_resolved(),
+    }
+}
+
+const INSERT_DEFINITION: &str = "INSERT INTO task_definitions (task_id, definition) \
+     VALUES ($1, $2) ON CONFLICT (task_id) DO NOTHING";
+
+fn insert_definition(tx: &mut Tx<'_>, new: &NewTask) -> Result<(), Error> {
+    if tx.execute(INSERT_DEFINITION, params![&new.id, &new.definition])? == 0 {
+        return Err(tx.overtaken("the same task was created at the same time"));
+    }
+    Ok(())
+}
+
+/// Whether two JSON texts say the same: the order of keys does not matter, and numbers compare as
+/// doubles, so `1` equals `1.0`.
+fn same_json(left: &str, right: &str) -> bool {
+    fn same(left: &Json, right: &Json) -> bool {
+        match (left, right) {
+            (Json::Number(left), Json::Number(right)) => {
+                left == right || left.as_f64() == right.as_f64()
+            }
+            (Json::Array(left), Json::Array(right)) => {
+                left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same(l, r))
+            }
+            (Json::Object(left), Json::Object(right)) => {
+                left.len() == right.len()
+                    && left
+                        .iter()
+                        .all(|(key, value)| right.get(key).is_some_and(|other| same(value, other)))
+            }
+            _ => left == right,
+        }
+    }
+    if left == right {
+        return true;
+    }
+    match (serde_json::from_str(left), serde_json::from_str(right)) {
+        (Ok(left), Ok(right)) => same(&left, &right),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_json;
+
+    #[test]
+    fn definitions_compare_by_what_they_say() {
+        assert!(same_json(r#"{"a":1,"b":[2]}"#, r#"{"b":[2.0],"a":1.0}"#));
+        assert!(!same_json(r#"{"a":1}"#, r#"{"a":1,"b":null}"#));
+        assert!(!same_json("[1,2]", "[2,1]"));
+        assert!(!same_json(r#"{"a":"1"}"#, r#"{"a":1}"#));
+    }
+}

@@ -1,0 +1,255 @@
+//! Tasks as rows.
+
+use taskyard_store::{Error, Row, Tx, params};
+
+use super::transition::{LeaseChange, Transition};
+use super::{Priority, Requires, Task, dependency};
+use crate::lease::{self, NewEntry, Queue};
+use crate::timestamp::{Nanos, Timestamp};
+
+/// The columns that [`read`] expects, in its order; `$prefix` qualifies them in joins.
+macro_rules! columns {
+    ($prefix:literal) => {
+        concat!(
+            $prefix,
+            "task_id, ",
+            $prefix,
+            "task_queue_id, ",
+            $prefix,
+            "scheduler_id, ",
+            $prefix,
+            "project_id, ",
+            $prefix,
+            "task_group_id, ",
+            $prefix,
+            "priority, ",
+            $prefix,
+            "requires, ",
+            $prefix,
+            "retries, ",
+            $prefix,
+            "retries_left, ",
+            $prefix,
+            "deadline, ",
+            $prefix,
+            "expires, ",
+            $prefix,
+            "ever_resolved, ",
+            $prefix,
+            "runs, ",
+            $prefix,
+            "lease_id"
+        )
+    };
+}
+pub(super) use columns;
+
+/// How many columns [`columns!`] names.
+pub(super) const COLUMNS: usize = 14;
+
+fn narrow(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// Reads a task from the first columns of a row.
+pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
+    let runs: String = row.get(12)?;
+    Ok(Task {
+        id: row.get(0)?,
+        task_queue_id: row.get(1)?,
+        scheduler_id: row.get(2)?,
+        project_id: row.get(3)?,
+        group_id: row.get(4)?,
+        priority: Priority::from_number(row.get(5)?),
+        requires: Requires::parse(&row.get::<String>(6)?),
+        retries: narrow(row.get(7)?),
+        retries_left: narrow(row.get(8)?),
+        deadline: row.get(9)?,
+        expires: row.get(10)?,
+        ever_resolved: row.get(11)?,
+        runs: serde_json::from_str(&runs)
+            .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?,
+        lease_id: row.get(13)?,
+    })
+}
+
+const LOAD: &str = concat!("SELECT ", columns!(""), " FROM tasks WHERE task_id = $1");
+const LOCK: &str = concat!(
+    "SELECT ",
+    columns!(""),
+    " FROM tasks WHERE task_id = $1 FOR UPDATE"
+);
+/// Not kept waiting by those who create dependents of the task, and not waiting for those who
+/// resolve it: they already hold what the claim would want.
+const TRY_LOCK: &str = concat!(
+    "SELECT ",
+    columns!(""),
+    " FROM tasks WHERE task_id = $1 FOR NO KEY UPDATE SKIP LOCKED"
+);
+
+/// The task, if there is one.
+pub fn load(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, Error> {
+    tx.query_opt(LOAD, params![task_id], read)
+}
+
+/// The task, locked until the transaction ends.
+pub(super) fn lock(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, Error> {
+    tx.query_opt(LOCK, params![task_id], read)
+}
+
+/// The task, locked for a claim; `None` if there is none or somebody else is about to change it.
+pub(super) fn try_lock(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, Error> {
+    tx.query_opt(TRY_LOCK, params![task_id], read)
+}
+
+const LOAD_DEFINITION: &str = "SELECT definition FROM task_definitions WHERE task_id = $1";
+
+/// The definition the task was created with, as JSON text.
+pub fn load_definition(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<String>, Error> {
+    tx.query_opt(LOAD_DEFINITION, params![task_id], |row| row.get(0))
+}
+
+const INSERT: &str = "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, \
+     task_group_id, priority, requires, retries, retries_left, deadline, expires, is_open, \
+     ever_resolved, runs, lease_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+     ON CONFLICT (task_id) DO NOTHING";
+
+fn runs_text(task: &Task) -> Result<String, Error> {
+    serde_json::to_string(&task.runs)
+        .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))
+}
+
+/// Stores a new task; `false` if the id is taken.
+pub(super) fn insert(tx: &mut Tx<'_>, task: &Task) -> Result<bool, Error> {
+    let inserted = tx.execute(
+        INSERT,
+        params![
+            &task.id,
+            &task.task_queue_id,
+            &task.scheduler_id,
+            &task.project_id,
+            &task.group_id,
+            task.priority as i64,
+            task.requires.as_str(),
+            task.retries,
+            task.retries_left,
+            task.deadline,
+            task.expires,
+            task.is_open(),
+            task.ever_resolved,
+            &runs_text(task)?,
+            task.lease_id,
+        ],
+    )?;
+    Ok(inserted > 0)
+}
+
+const UPDATE: &str = "UPDATE tasks SET retries_left = $2, is_open = $3, ever_resolved = $4, \
+     runs = $5, lease_id = $6 WHERE task_id = $1";
+
+/// Puts the last run of `task` into its queue and notes the lease.
+pub(super) fn enqueue(tx: &mut Tx<'_>, now: Timestamp, task: &mut Task) -> Result<(), Error> {
+    let queue = Queue::runs(&task.task_queue_id);
+    let entry = NewEntry {
+        priority: task.priority as i64,
+        expires_at: Some(task.deadline),
+        subject: &task.id,
+        attempt: task.runs.len() as i64 - 1,
+        ..NewEntry::ready(&queue, now)
+    };
+    task.lease_id = lease::put(tx, now, &[entry])?.first().copied();
+    Ok(())
+}
+
+/// Stores what an event made of a locked task, moves its lease, and lets dependents follow.
+pub(super) fn apply(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    transition: Transition,
+) -> Result<Task, Error> {
+    let Transition {
+        mut task,
+        lease: change,
+        resolved,
+    } = transition;
+    match change {
+        LeaseChange::Keep => return Ok(task),
+        LeaseChange::Enqueue => {
+            remove_lease(tx, &mut task)?;
+            enqueue(tx, now, &mut task)?;
+        }
+        LeaseChange::Hold(until) => hold_lease(tx, now, &mut task, until)?,
+        LeaseChange::Remove => remove_lease(tx, &mut task)?,
+    }
+    let changed = tx.execute(
+        UPDATE,
+        params![
+            &task.id,
+            task.retries_left,
+            task.is_open(),
+            task.ever_resolved,
+            &runs_text(&task)?,
+            task.lease_id,
+        ],
+    )?;
+    if changed != 1 {
+        return Err(tx.overtaken("a locked task vanished"));
+    }
+    if let Some(resolved) = resolved {
+        dependency::follow(tx, now, &task.id, resolved.state())?;
+    }
+    Ok(task)
+}
+
+fn hold_lease(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: &mut Task,
+    until: Timestamp,
+) -> Result<(), Error> {
+    let queue = Queue::runs(&task.task_queue_id);
+    let owner = task.runs.last().and_then(|run| run.worker.as_ref());
+    let owner = owner
+        .map(|worker| format!("{}/{}", worker.group, worker.id))
+        .unwrap_or_default();
+    let Some(id) = task.lease_id else {
+        return Ok(());
+    };
+    task.lease_id = lease::hold(tx, id, &queue, now, &owner, Nanos::from(until))?;
+    if task.lease_id.is_none() {
+        return Err(tx.overtaken("the lease of a locked task was changed"));
+    }
+    Ok(())
+}
+
+fn remove_lease(tx: &mut Tx<'_>, task: &mut Task) -> Result<(), Error> {
+    if let Some(id) = task.lease_id.take()
+        && !lease::delete(tx, id)?
+    {
+        return Err(tx.overtaken("the lease of a locked task was changed"));
+    }
+    Ok(())
+}
+
+const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM tasks WHERE is_open = 1";
+const PAST_DEADLINE: &str = "SELECT task_id, task_group_id FROM tasks WHERE is_open = 1 \
+     AND deadline <= $1 ORDER BY deadline LIMIT $2";
+
+/// The earliest deadline of a task that is not resolved.
+pub fn next_deadline(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, Error> {
+    Ok(tx
+        .query_opt(NEXT_DEADLINE, &[], |row| row.get::<Option<Timestamp>>(0))?
+        .flatten())
+}
+
+/// Unresolved tasks whose deadline was `by` or earlier, oldest first, as (task id, group id).
+pub fn open_past_deadline(
+    tx: &mut Tx<'_>,
+    by: Timestamp,
+    limit: usize,
+) -> Result<Vec<(String, String)>, Error> {
+    tx.query(PAST_DEADLINE, params![by, limit as i64], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}

@@ -1,0 +1,272 @@
+//! What happens by itself when its time comes: claims expire, held entries return, deadlines pass,
+//! resolutions continue, and what has expired is forgotten.
+//!
+//! The timer sleeps until the next due time. Every step looks again under a lock, so any number of
+//! nodes may run timers on one database, and a step that was done twice changes nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskyard_store::{Error, Key, Store};
+use tokio::sync::Notify;
+
+use crate::artifact::{self, Artifact};
+use crate::clock::Clock;
+use crate::lease::{self, Queue};
+use crate::task;
+use crate::timestamp::Timestamp;
+
+/// Steps taken at once; what is left is taken right after.
+const PORTION: usize = 256;
+/// The longest sleep: other nodes may make things due without this one hearing of it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// How long an alarm waits for others, so that many of them do not make the timer look all the time.
+const GATHER: Duration = Duration::from_millis(10);
+/// What has expired is kept this much longer, for readers that are under way.
+const EXPIRY_DELAY: Duration = Duration::from_secs(30 * 60);
+/// How often expired things are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// Removes the bytes of artifacts.
+pub trait ArtifactBytes: Send + Sync {
+    /// Removes the bytes of an expired artifact; none being there is success.
+    fn remove<'a>(
+        &'a self,
+        artifact: &'a Artifact,
+    ) -> Pin<Box<dyn Future<Output = std::io::Result<()>> + Send + 'a>>;
+}
+
+/// The timer of one server.
+pub struct Timer {
+    store: Store,
+    clock: Clock,
+    bytes: Arc<dyn ArtifactBytes>,
+    next_expiry: Timestamp,
+}
+
+impl std::fmt::Debug for Timer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
+}
+
+impl Timer {
+    /// A timer over `store` that reads `clock`.
+    pub fn new(store: Store, clock: Clock, bytes: Arc<dyn ArtifactBytes>) -> Self {
+        Timer {
+            store,
+            clock,
+            bytes,
+            next_expiry: Timestamp(i64::MIN),
+        }
+    }
+
+    /// Runs until `stop` is notified. Errors of the database are waited out.
+    pub async fn run(mut self, stop: Arc<Notify>) {
+        let stopped = stop.notified();
+        tokio::pin!(stopped);
+        loop {
+            let now = self.clock.now();
+            // Whatever falls due before we would look anyway is rung for from here on; later
+            // times, as most are, need not disturb.
+            let latest = now.plus(LONGEST_SLEEP);
+            self.store.alarm().sleeps_until(latest.0);
+            let until = match self.sweep(now).await {
+                Ok(next) => next.min(latest),
+                Err(error) => {
+                    tracing::warn!(%error, "the timer could not look at what is due");
+                    now.plus(Duration::from_secs(1))
+                }
+            };
+            self.store.alarm().sleeps_until(until.0);
+            tokio::select! {
+                () = self.clock.reaches(until) => {}
+                // The clock may have been set back.
+                () = tokio::time::sleep(LONGEST_SLEEP) => {}
+                // What rings shares a look with what rings right after it.
+                () = self.store.alarm().earlier() => tokio::time::sleep(GATHER).await,
+                () = &mut stopped => return,
+            }
+        }
+    }
+
+    /// Does everything that is due at `now` and returns when to look again.
+    ///
+    /// # Errors
+    /// The database could not be reached; what was done stays done.
+    pub async fn sweep(&mut self, now: Timestamp) -> Result<Timestamp, Error> {
+        let mut next = Timestamp(i64::MAX);
+        // One duty that fails must not keep the others from being done.
+        let claims = self.end_claims(now).await;
+        let deadlines = self.exceed_deadlines(now).await;
+        let resolutions = self.continue_resolutions(now).await;
+        let forgotten = self.forget(now).await;
+        if claims? | deadlines? | resolutions? | forgotten? {
+            return Ok(now);
+        }
+        let (lease, deadline) = self
+            .store
+            .read(|tx| Ok((lease::next_due(tx)?, task::next_deadline(tx)?)))
+            .await?;
+        for due in [lease, deadline.map(|at| at.plus(task::DEADLINE_DELAY))]
+            .into_iter()
+            .flatten()
+        {
+            // What is due already and was not dealt with waits for somebody's lock.
+            next = next.min(due.max(now.plus(Duration::from_millis(50))));
+        }
+        Ok(next.min(self.next_expiry))
+    }
+
+    /// Ends expired claims and returns due entries to their queues; `true` if there may be more.
+    async fn end_claims(&self, now: Timestamp) -> Result<bool, Error> {
+        let due = self
+            .store
+            .read(move |tx| lease::due(tx, now, PORTION))
+            .await?;
+        let full = due.len() == PORTION;
+        let mut steps = Vec::new();
+        let mut returning: Vec<Queue> = Vec::new();
+        for entry in due {
+            if entry.queue.task_queue_id().is_some() {
+                let store = self.store.clone();
+                steps.push(tokio::spawn(async move {
+                    let run_id = usize::try_from(entry.attempt).unwrap_or(usize::MAX);
+                    let key = task_key(&store, &entry.subject).await?;
+                    let expired = store
+                        .write(key, move |tx| {
+                            task::expire_claim(tx, now, &entry.subject, run_id, entry.id)
+                        })
+                        .await?;
+                    if let Some(task) = expired {
+                        tracing::info!(task_id = task.id, run_id, "a claim expired");
+                    }
+                    Ok(())
+                }));
+            } else if !returning.contains(&entry.queue) {
+                returning.push(entry.queue);
+            }
+        }
+        for queue in returning {
+            let key = Key::of(queue.as_str());
+            self.store
+                .write(key, move |tx| lease::return_due(tx, &queue, now))
+                .await?;
+        }
+        finish(steps).await?;
+        Ok(full)
+    }
+
+    async fn exceed_deadlines(&self, now: Timestamp) -> Result<bool, Error> {
+        let by = now.minus(task::DEADLINE_DELAY);
+        let open = self
+            .store
+            .read(move |tx| task::open_past_deadline(tx, by, PORTION))
+            .await?;
+        let full = open.len() == PORTION;
+        let steps = open
+            .into_iter()
+            .map(|(task_id, group_id)| {
+                let store = self.store.clone();
+                tokio::spawn(async move {
+                    let key = task::group_key(&group_id);
+                    store
+                        .write(key, move |tx| task::exceed_deadline(tx, now, &task_id))
+                        .await?;
+                    Ok(())
+                })
+            })
+            .collect();
+        finish(steps).await?;
+        Ok(full)
+    }
+
+    async fn continue_resolutions(&self, now: Timestamp) -> Result<bool, Error> {
+        let unfinished = self
+            .store
+            .read(|tx| task::unfinished_resolutions(tx, PORTION))
+            .await?;
+        let mut more = unfinished.len() == PORTION;
+        for (task_id, group_id) in unfinished {
+            let key = task::group_key(&group_id);
+            more |= self
+                .store
+                .write(key, move |tx| task::continue_resolution(tx, now, &task_id))
+                .await?;
+        }
+        Ok(more)
+    }
+
+    /// Forgets a portion of what has expired, if it is time to; `true` if there may be more.
+    async fn forget(&mut self, now: Timestamp) -> Result<bool, Error> {
+        // A clock that was set back must not put this off.
+        if now < self.next_expiry && self.next_expiry <= now.plus(EXPIRY_INTERVAL) {
+            return Ok(false);
+        }
+        let by = now.minus(EXPIRY_DELAY);
+        let key = Key::of("expiry");
+        let more = self.forget_artifacts(by).await?
+            | self
+                .store
+                .write(key, move |tx| task::expire_tasks(tx, by, PORTION))
+                .await?
+                .more
+            | self
+                .store
+                .write(key, move |tx| task::expire_groups(tx, by, PORTION))
+                .await?
+                .more;
+        if !more {
+            self.next_expiry = now.plus(EXPIRY_INTERVAL);
+        }
+        Ok(more)
+    }
+
+    /// The bytes go first: a record without bytes is tried again, bytes without a record are lost
+    /// space.
+    async fn forget_artifacts(&self, by: Timestamp) -> Result<bool, Error> {
+        let expired = self
+            .store
+            .read(move |tx| artifact::expired(tx, by, PORTION))
+            .await?;
+        let full = expired.len() == PORTION;
+        let mut removed = Vec::new();
+        for artifact in expired {
+            match self.bytes.remove(&artifact).await {
+                Ok(()) => removed.push(artifact),
+                Err(error) => {
+                    tracing::warn!(%error, task_id = artifact.task_id, name = artifact.name,
+                        "the bytes of an expired artifact could not be removed");
+                }
+            }
+        }
+        // If none could be removed, the next round would only find the same ones.
+        let progress = !removed.is_empty();
+        self.store
+            .write(Key::of("expiry"), move |tx| {
+                removed
+                    .iter()
+                    .try_for_each(|artifact| artifact::delete(tx, artifact).map(drop))
+            })
+            .await?;
+        Ok(full && progress)
+    }
+}
+
+/// The key of the group a task belongs to; any key will do for a task that is gone.
+async fn task_key(store: &Store, task_id: &str) -> Result<Key, Error> {
+    let id = task_id.to_owned();
+    let task = store.read(move |tx| task::load(tx, &id)).await?;
+    Ok(task.map_or(Key::of(task_id), |task| task.key()))
+}
+
+async fn finish(steps: Vec<tokio::task::JoinHandle<Result<(), Error>>>) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    for step in steps {
+        let done = step.await.unwrap_or(Err(Error::Panicked));
+        outcome = outcome.and(done);
+    }
+    outcome
+}

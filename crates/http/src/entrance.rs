@@ -1,0 +1,101 @@
+//! What happens to every request on its way in and out: it gets an id, a panic becomes an answer,
+//! and the answer is counted.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use tower::Service as _;
+use tracing::Instrument as _;
+
+use crate::request_id;
+use crate::{RequestId, Traffic};
+
+/// A router and the figures its traffic is counted in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    router: Router,
+    traffic: Arc<Traffic>,
+}
+
+impl Entrance {
+    /// Leads to `router` and counts in `traffic`.
+    pub fn new(router: Router, traffic: Traffic) -> Self {
+        Self {
+            router,
+            traffic: Arc::new(traffic),
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<Response, Infallible> {
+        let Self {
+            mut router,
+            traffic,
+        } = self;
+        let arrived = Instant::now();
+        let id = RequestId::fresh();
+        let api = traffic.index(request.uri().path());
+        request.extensions_mut().insert(id);
+        let method = request.method().clone();
+        // Kept for the log; cloning a Uri shares its bytes.
+        let uri = request.uri().clone();
+        let span = tracing::debug_span!("request", %id, %method, path = uri.path());
+
+        let answered = AssertUnwindSafe(async { router.call(request).await })
+            .catch_unwind()
+            .instrument(span)
+            .await;
+        let panicked = answered.is_err();
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Err(_panic) => internal_error(id),
+        };
+        response
+            .headers_mut()
+            .insert(request_id::HEADER, id.header_value());
+
+        let status = response.status();
+        let took = arrived.elapsed();
+        traffic.count(api, status, took);
+        if panicked {
+            tracing::error!(%id, %method, path = uri.path(), "a handler panicked");
+        } else if status.is_server_error() {
+            let status = status.as_u16();
+            tracing::warn!(%id, %method, path = uri.path(), status, ?took, "answered with a failure");
+        } else {
+            let status = status.as_u16();
+            tracing::debug!(%id, %method, path = uri.path(), status, ?took, "answered");
+        }
+        Ok(response)
+    }
+}
+
+impl From<Router> for Entrance {
+    fn from(router: Router) -> Self {
+        Self::new(router, Traffic::of(&[]))
+    }
+}
+
+/// What a client sees of a panic: no reason, but the id under which the log has it.
+fn internal_error(id: RequestId) -> Response {
+    let body = serde_json::json!({
+        "code": "InternalServerError",
+        "message": format!("The server failed on this request. Its log has the reason, under {id}."),
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,170 @@
+//! Forward-only migrations with a version table.
+
+use crate::error::Error;
+use crate::postgres::{classify, connect};
+use crate::sql;
+use crate::sqlite::Sqlite;
+
+/// One step of the schema. Steps are numbered from 1 without gaps and never change once released.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// The step's place in the order.
+    pub id: i64,
+    /// What it brings, in a few words.
+    pub name: &'static str,
+    /// DDL with `{int}`, `{text}`, `{blob}`, `{strict}`, `{hot}` and `{sequence NAME}` filled in
+    /// for each database.
+    pub sql: &'static str,
+}
+
+/// The store's own tables.
+const OWN: &str = "
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  id {int} PRIMARY KEY,
+  name {text} NOT NULL,
+  checksum {int} NOT NULL
+) {strict};
+";
+const OWN_SQLITE: &str = "
+CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+";
+/// `undone` marks a transaction that was given up; it can no longer commit. `marked_at` is only for cleaning up, so it may come from the database's clock.
+const OWN_POSTGRES: &str = "
+CREATE TABLE IF NOT EXISTS commit_markers (
+  marker TEXT PRIMARY KEY,
+  undone BOOLEAN NOT NULL DEFAULT FALSE,
+  marked_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS commit_markers_by_age ON commit_markers (marked_at);
+";
+/// Any number, as long as every release uses the same.
+const ADVISORY_LOCK: i64 = 0x7461_736b_7961_7264;
+
+fn checksum(sql: &str) -> i64 {
+    let hash = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+/// What is left to do for a database that has `applied`, or why it cannot be used.
+fn pending<'a>(
+    migrations: &'a [Migration],
+    applied: &[(i64, i64)],
+) -> Result<&'a [Migration], Error> {
+    for (at, (id, sum)) in applied.iter().enumerate() {
+        let Some(known) = migrations.get(at).filter(|known| known.id == *id) else {
+            return Err(Error::Open(format!(
+                "the database has schema version {id}, which this release does not know (it knows \
+                 up to {}). Use a release at least as new as the one that wrote the database.",
+                migrations.last().map_or(0, |last| last.id)
+            )));
+        };
+        if checksum(known.sql) != *sum {
+            return Err(Error::Open(format!(
+                "schema version {id} ({}) of the database differs from this release's. It was \
+                 written by a development build; start with an empty database.",
+                known.name
+            )));
+        }
+    }
+    Ok(migrations.get(applied.len()..).unwrap_or_default())
+}
+
+pub(crate) fn sqlite(database: &mut Sqlite, migrations: &[Migration]) -> Result<(), Error> {
+    let failed = |error: rusqlite::Error| Error::Open(format!("migrating the database: {error}"));
+    let connection = database.connection();
+    let transaction = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)
+        .map_err(failed)?;
+    transaction
+        .execute_batch(&sql::ddl_for_sqlite(OWN))
+        .map_err(failed)?;
+    transaction.execute_batch(OWN_SQLITE).map_err(failed)?;
+    let applied = transaction
+        .prepare("SELECT id, checksum FROM schema_migrations ORDER BY id")
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(failed)?;
+    for step in pending(migrations, &applied)? {
+        tracing::info!(id = step.id, name = step.name, "migrating the database");
+        transaction
+            .execute_batch(&sql::ddl_for_sqlite(step.sql))
+            .map_err(failed)?;
+        transaction
+            .execute(
+                "INSERT INTO schema_migrations (id, name, checksum) VALUES (?1, ?2, ?3)",
+                (step.id, step.name, checksum(step.sql)),
+            )
+            .map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+pub(crate) fn postgres(config: &postgres::Config, migrations: &[Migration]) -> Result<(), Error> {
+    let failed = |error: postgres::Error| {
+        Error::Open(format!("migrating the database: {}", classify(&error)))
+    };
+    let mut client = connect(config).map_err(|error| {
+        Error::Open(format!(
+            "{error}. Check the database URL, that the server runs, and that the user may log in."
+        ))
+    })?;
+    let version: i32 = client
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .map_err(failed)?
+        .get(0);
+    if version < 140_000 {
+        return Err(Error::Open(format!(
+            "PostgreSQL 14 or newer is needed; this server is version {}",
+            version / 10_000
+        )));
+    }
+    let encoding: String = client
+        .query_one("SELECT current_setting('server_encoding')", &[])
+        .map_err(failed)?
+        .get(0);
+    if encoding != "UTF8" {
+        return Err(Error::Open(format!(
+            "the database's encoding is {encoding}; create it with ENCODING 'UTF8'"
+        )));
+    }
+    // A step may take long on a large database, and so may the wait for another node's.
+    client
+        .batch_execute("SET statement_timeout = 0")
+        .map_err(failed)?;
+    // One node at a time; the lock goes with the transaction.
+    let mut transaction = client.transaction().map_err(failed)?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&ADVISORY_LOCK])
+        .map_err(failed)?;
+    transaction
+        .batch_execute(&sql::ddl_for_postgres(OWN))
+        .map_err(failed)?;
+    transaction.batch_execute(OWN_POSTGRES).map_err(failed)?;
+    let applied: Vec<(i64, i64)> = transaction
+        .query(
+            "SELECT id, checksum FROM schema_migrations ORDER BY id",
+            &[],
+        )
+        .map_err(failed)?
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    for step in pending(migrations, &applied)? {
+        tracing::info!(id = step.id, name = step.name, "migrating the database");
+        transaction
+            .batch_execute(&sql::ddl_for_postgres(step.sql))
+            .map_err(failed)?;
+        transaction
+            .execute(
+                "INSERT INTO schema_migrations (id, name, checksum) VALUES ($1, $2, $3)",
+                &[&step.id, &step.name, &checksum(step.sql)],
+            )
+            .map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}

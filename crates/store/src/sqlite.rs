@@ -1,0 +1,208 @@
+//! SQLite: one file, one writer, any number of readers.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::sql;
+use crate::value::{Row, Source, Value};
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Writer,
+    Reader,
+}
+
+pub(crate) struct Sqlite {
+    connection: Connection,
+    /// Our statement text, keyed by its address, as SQLite reads it.
+    texts: HashMap<(usize, usize), Arc<str>>,
+    /// Last numbers given from each sequence since the transaction began.
+    sequences: HashMap<&'static str, i64>,
+}
+
+/// Prepared statements kept per connection; more than the program has statements.
+const STATEMENT_CACHE: usize = 512;
+
+impl Sqlite {
+    pub(crate) fn open(path: &Path, role: Role) -> Result<Self, Error> {
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|error| {
+            Error::Open(format!(
+                "cannot open the database file {}: {error}. Check that its folder exists and is \
+                 writable.",
+                path.display()
+            ))
+        })?;
+        // page_size only counts before the first table and before WAL. The sizes of the caches
+        // bound the process's memory; the file is not mapped, since mapped pages count as
+        // resident memory.
+        let common = "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; \
+             PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; \
+             PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA temp_store = MEMORY;";
+        let own = match role {
+            Role::Writer => "PRAGMA cache_size = -49152;",
+            Role::Reader => "PRAGMA cache_size = -8192; PRAGMA query_only = ON;",
+        };
+        connection
+            .execute_batch(common)
+            .and_then(|()| connection.execute_batch(own))
+            .map_err(|error| Error::Open(format!("cannot set up {}: {error}", path.display())))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        Ok(Sqlite {
+            connection,
+            texts: HashMap::new(),
+            sequences: HashMap::new(),
+        })
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    fn text(&mut self, sql: &'static str) -> Arc<str> {
+        let key = (sql.as_ptr() as usize, sql.len());
+        Arc::clone(
+            self.texts
+                .entry(key)
+                .or_insert_with(|| sql::for_sqlite(sql).into()),
+        )
+    }
+
+    fn run(&self, sql: &str) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.raw_execute())
+            .map(drop)
+            .map_err(classify)
+    }
+
+    fn store_sequences(&mut self) -> Result<(), Error> {
+        for (name, last) in self.sequences.drain() {
+            self.connection
+                .prepare_cached("UPDATE sequences SET last = ?2 WHERE name = ?1")
+                .and_then(|mut statement| statement.execute((name, last)))
+                .map_err(classify)?;
+        }
+        Ok(())
+    }
+}
+
+impl rusqlite::ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Value::Null => ValueRef::Null,
+            Value::Int(value) => ValueRef::Integer(value),
+            // PostgreSQL cannot store it, so it is refused here as well.
+            Value::Text(value) if value.contains('\0') => {
+                return Err(rusqlite::Error::ToSqlConversionFailure(
+                    "text must not contain NUL characters".into(),
+                ));
+            }
+            Value::Text(value) => ValueRef::Text(value.as_bytes()),
+            Value::Blob(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+fn classify(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::OutOfMemory
+            | ErrorCode::ReadOnly,
+        ) => Error::Unavailable(error.to_string()),
+        _ => Error::Statement(error.to_string()),
+    }
+}
+
+impl Driver for Sqlite {
+    fn begin(&mut self, _marker: &str) -> Result<(), Error> {
+        self.sequences.clear();
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.store_sequences()?;
+        self.run("COMMIT")
+    }
+
+    fn rollback(&mut self) {
+        self.sequences.clear();
+        // A full disk ends the transaction by itself; then there is nothing left to undo.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    fn was_committed(&mut self, _marker: &str) -> Result<bool, Error> {
+        // A local COMMIT answers or the process is gone.
+        Ok(false)
+    }
+
+    fn begin_read(&mut self) -> Result<(), Error> {
+        self.run("BEGIN")
+    }
+
+    fn end_read(&mut self) {
+        self.rollback();
+    }
+
+    fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, Error> {
+        let text = self.text(sql);
+        let mut statement = self.connection.prepare_cached(&text).map_err(classify)?;
+        statement
+            .execute(rusqlite::params_from_iter(params))
+            .map(|changed| changed as u64)
+            .map_err(classify)
+    }
+
+    fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let text = self.text(sql);
+        let mut statement = self.connection.prepare_cached(&text).map_err(classify)?;
+        let mut rows = statement
+            .query(rusqlite::params_from_iter(params))
+            .map_err(classify)?;
+        while let Some(row) = rows.next().map_err(classify)? {
+            each(&Row(Source::Sqlite(row)))?;
+        }
+        Ok(())
+    }
+
+    fn next_ids(&mut self, sequence: &'static str, count: usize) -> Result<Vec<i64>, Error> {
+        let last = match self.sequences.get(sequence) {
+            Some(last) => *last,
+            None => self
+                .connection
+                .prepare_cached("SELECT last FROM sequences WHERE name = ?1")
+                .and_then(|mut statement| statement.query_row([sequence], |row| row.get(0)))
+                .map_err(classify)?,
+        };
+        let new_last = last + count as i64;
+        self.sequences.insert(sequence, new_last);
+        Ok((last + 1..=new_last).collect())
+    }
+}

@@ -1,0 +1,29 @@
+//! One file a command. A command returns the exit code of the process, or why it gave up.
+
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod worker;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What `taskyard` can be asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a build file from start to end: server, worker and tasks in this process
+    Run(Box<run::Args>),
+    /// Run the server: HTTP API, engine and database in one process
+    Serve(Box<serve::Args>),
+    /// Run tasks of one queue on this machine
+    Worker(Box<worker::Args>),
+}
+
+/// Runs one command to its end.
+pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => Box::pin(run::execute(*args)).await,
+        Command::Serve(args) => Box::pin(serve::execute(*args)).await,
+        Command::Worker(args) => Box::pin(worker::execute(*args)).await,
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a configuration is refused.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A configuration that is not accepted. The text says where, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A value outside what its key allows.
+    #[error("{origin}: {key} = {value} is not allowed; expected {allowed}")]
+    Value {
+        /// The key, as in the file.
+        key: &'static str,
+        /// The refused value in quotes, or a stand-in for a secret.
+        value: String,
+        /// Where the value was given: a flag, a variable, or file and line.
+        origin: String,
+        /// What would be accepted.
+        allowed: &'static str,
+    },
+    /// An environment variable that is not UTF-8.
+    #[error("{variable} is not valid UTF-8; {key} must be text")]
+    NotText {
+        /// Name of the variable.
+        variable: String,
+        /// The key it sets.
+        key: &'static str,
+    },
+    /// The configuration file can't be read.
+    #[error("cannot read the configuration file {}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The configuration file is not TOML.
+    #[error("{}:{line}: not valid TOML: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// A key of the configuration file that means nothing.
+    #[error("{}:{line}: unknown key \"{key}\"; the keys are {known}", path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The key as written.
+        key: String,
+        /// Every key there is.
+        known: String,
+    },
+    /// A value of the configuration file that is a list or a table.
+    #[error("{}:{line}: {key} must be a string, a number or a boolean", path.display())]
+    NotScalar {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The key.
+        key: &'static str,
+    },
+    /// Anonymous callers with every right must not come from other machines.
+    #[error(
+        "dev grants every caller everything, so listen must be a loopback address such as \
+         127.0.0.1:8080, not {listen}"
+    )]
+    DevBeyondLoopback {
+        /// The refused address.
+        listen: SocketAddr,
+    },
+}

@@ -1,0 +1,63 @@
+//! Which API a path leads to.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::{Request, StatusCode, header};
+use taskyard_api_taskcluster::queue::{Queue, Transfers};
+use taskyard_api_taskcluster::{References, Service};
+
+/// Every API of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Doors {
+    pub(crate) queue: Arc<Service<Queue>>,
+    pub(crate) transfers: Arc<Transfers>,
+    pub(crate) references: Arc<References>,
+}
+
+/// The prefix that Taskcluster's services share, in any case.
+const QUEUE: &str = "/api/queue/v1";
+
+impl Doors {
+    /// Answers a request that no fixed route took.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+        let path = request.uri().path();
+        if is_below(path, QUEUE) {
+            return self.queue.answer(request).await;
+        }
+        if path.starts_with(self.transfers.prefix()) {
+            return self.transfers.answer(request).await;
+        }
+        if path.starts_with("/references/") || path.starts_with("/schemas/") {
+            return self.references.answer(path);
+        }
+        match path {
+            "/__lbheartbeat__" | "/__heartbeat__" => json("{}"),
+            "/robots.txt" => "User-Agent: *\nDisallow: /\n".into_response(),
+            _ => (StatusCode::NOT_FOUND, json(r#"{"error":"Not found"}"#)).into_response(),
+        }
+    }
+}
+
+fn json(text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
+}
+
+/// Whether `path` is `prefix` or goes on below it; Taskcluster takes the prefix in any case.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_below;
+
+    #[test]
+    fn the_prefix_matches_in_any_case_and_ends_at_a_segment() {
+        assert!(is_below("/API/Queue/V1/ping", "/api/queue/v1"));
+        assert!(!is_below("/api/queue/v10/ping", "/api/queue/v1"));
+        assert!(!is_below("/api/queue", "/api/queue/v1"));
+    }
+}

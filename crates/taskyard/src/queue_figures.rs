@@ -1,0 +1,61 @@
+//! How full the queues are, for `/metrics`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use http::{HeaderName, header};
+use taskyard_engine::clock::Clock;
+use taskyard_engine::lease;
+use taskyard_store::Store;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::figures::Figures;
+
+/// Queues that get figures of their own; more would swamp whoever collects them.
+const MOST_QUEUES: usize = 1000;
+/// Counting walks over every entry, so it is not done for each scrape.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// `GET /metrics`, with the queues counted anew when the last count is older than 10 seconds.
+pub(crate) fn routes(figures: &Figures, store: Store, clock: Clock) -> Router {
+    metrics::describe_gauge!("taskyard_queue_waiting", "Entries of a queue that may be claimed");
+    metrics::describe_gauge!("taskyard_queue_claimed", "Entries of a queue that are held");
+    metrics::describe_gauge!(
+        "taskyard_queue_oldest_seconds",
+        metrics::Unit::Seconds,
+        "Age of the oldest entry of a queue"
+    );
+    const TEXT: [(HeaderName, &str); 1] =
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let figures = figures.clone();
+    let counted: Arc<Mutex<Option<Instant>>> = Arc::default();
+    let scrape = async move || {
+        let mut counted = counted.lock().await;
+        if counted.is_none_or(|at| at.elapsed() >= FRESH) {
+            count(&store, &clock).await;
+            *counted = Some(Instant::now());
+        }
+        (TEXT, figures.render())
+    };
+    Router::new().route("/metrics", get(scrape))
+}
+
+async fn count(store: &Store, clock: &Clock) {
+    let queues = match store.read(|tx| lease::overview(tx, MOST_QUEUES)).await {
+        Ok(queues) => queues,
+        Err(error) => return tracing::warn!(%error, "the queues could not be counted"),
+    };
+    let now = clock.now();
+    for line in queues {
+        let name = line.queue.as_str().to_owned();
+        let age = now.since(line.oldest).as_secs_f64();
+        metrics::gauge!("taskyard_queue_waiting", "queue" => name.clone())
+            .set(line.depth.ready as f64);
+        metrics::gauge!("taskyard_queue_claimed", "queue" => name.clone())
+            .set(line.depth.held as f64);
+        metrics::gauge!("taskyard_queue_oldest_seconds", "queue" => name).set(age);
+    }
+}
