@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 
 /// Artifacts may still be added to a run this long after it ended as an exception: the worker
 /// saves what it has.
-pub const GRACE_AFTER_EXCEPTION: Duration = Duration::from_secs(25 * 60);
+pub const GRACE_AFTER_EXCEPTION: Duration = Duration::from_mins(25);
 
 /// What an artifact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,7 +82,7 @@ mod tests {
     #[tokio::test]
     async fn moving_the_clock_ends_a_wait() {
         let clock = Clock::default();
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let until = clock.now().plus(hour);
         let waiting = tokio::spawn({
             let clock = clock.clone();

@@ -8,6 +8,7 @@
 
 use taskyard_store::{Error, Row, Sequence, Topic, Tx, Value, params};
 
+use crate::batch;
 use crate::timestamp::{Nanos, Timestamp};
 
 const IDS: Sequence = Sequence("lease_ids");
@@ -141,8 +142,10 @@ const PUT: &str = "INSERT INTO leases (id, queue, priority, enqueued_at, ready, 
 /// Puts entries and returns their ids, in order.
 pub fn put(tx: &mut Tx<'_>, now: Timestamp, entries: &[NewEntry<'_>]) -> Result<Vec<i64>, Error> {
     let ids = tx.next_ids(IDS, entries.len())?;
-    for (id, entry) in ids.iter().zip(entries) {
-        put_as(tx, now, entry, *id)?;
+    batch::insert(tx, now, &ids, entries)?;
+    for entry in entries {
+        let ready = entry.available_at <= Nanos::from(now);
+        announce(tx, entry.queue, ready, entry.available_at);
     }
     Ok(ids)
 }

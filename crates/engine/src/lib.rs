@@ -6,13 +6,15 @@
 //! replayed.
 //!
 //! - [`lease`]: entries that wait in a queue or are held by an owner; [`update`] changes many of
-//!   them atomically.
+//!   them atomically, [`group`] lists and claims those that carry their own bytes.
 //! - [`task`]: definitions, runs and their pure transitions, and the transactions that apply them.
 //! - [`artifact`]: records of what runs left behind.
 //! - [`timer`]: what happens by itself when its time comes.
 
 pub mod artifact;
+mod batch;
 pub mod clock;
+pub mod group;
 pub mod lease;
 mod schema;
 pub mod task;

@@ -4,6 +4,7 @@ use taskyard_store::Migration;
 
 /// All steps of the schema, oldest first.
 pub const MIGRATIONS: &[Migration] = &[Migration {
+    component: "engine",
     id: 1,
     name: "leases, tasks, artifacts",
     sql: "
@@ -33,13 +34,16 @@ CREATE INDEX leases_held ON leases (queue, available_at) WHERE ready = 0;
 CREATE INDEX leases_due ON leases (available_at) WHERE ready = 0;
 {sequence lease_ids};
 
+-- Rows are keyed by a number that grows, so new ones stand together on few pages; the random ids
+-- that callers choose are indexed once.
 CREATE TABLE task_definitions (
-  task_id {text} PRIMARY KEY,
+  number {int} PRIMARY KEY,
   definition {text} NOT NULL
 ) {strict};
 
 CREATE TABLE tasks (
-  task_id {text} PRIMARY KEY,
+  number {int} PRIMARY KEY,
+  task_id {text} NOT NULL UNIQUE,
   task_queue_id {text} NOT NULL,
   scheduler_id {text} NOT NULL,
   project_id {text} NOT NULL,

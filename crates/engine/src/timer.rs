@@ -25,9 +25,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// How long an alarm waits for others, so that many of them do not make the timer look all the time.
 const GATHER: Duration = Duration::from_millis(10);
 /// What has expired is kept this much longer, for readers that are under way.
-const EXPIRY_DELAY: Duration = Duration::from_secs(30 * 60);
+const EXPIRY_DELAY: Duration = Duration::from_mins(30);
 /// How often expired things are looked for.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Removes the bytes of artifacts.
 pub trait ArtifactBytes: Send + Sync {

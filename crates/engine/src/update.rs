@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use taskyard_store::{Error, Tx};
+use taskyard_store::{Error, Key, Tx};
 
+use crate::group;
 use crate::lease::{self, Entry, NewEntry, Queue};
 use crate::timestamp::{Nanos, Timestamp};
 
@@ -67,6 +68,12 @@ impl Refusal {
     fn is_empty(&self) -> bool {
         *self == Refusal::default()
     }
+}
+
+/// The key under which all updates meet: they may name any entries in any order, and so never wait
+/// for each other's locks within one node.
+pub fn key() -> Key {
+    Key::of("update")
 }
 
 /// Applies an update and returns the new entries: adds first, then changes, in the order of the
@@ -140,7 +147,10 @@ fn lock_all(tx: &mut Tx<'_>, update: &Update) -> Result<BTreeMap<i64, Entry>, Er
     ids.dedup();
     let mut known = BTreeMap::new();
     for id in ids {
-        if let Some(entry) = lease::get(tx, id)? {
+        // Ids are given in one row to all realms; what is in no group is not there.
+        if let Some(entry) = lease::get(tx, id)?
+            && group::name_of(&entry).is_some()
+        {
             known.insert(id, entry);
         }
     }

@@ -5,10 +5,13 @@ use crate::postgres::{classify, connect};
 use crate::sql;
 use crate::sqlite::Sqlite;
 
-/// One step of the schema. Steps are numbered from 1 without gaps and never change once released.
+/// One step of a component's schema. A component's steps are numbered from 1 without gaps and never
+/// change once released.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
-    /// The step's place in the order.
+    /// Whose tables these are.
+    pub component: &'static str,
+    /// The step's place in the component's order.
     pub id: i64,
     /// What it brings, in a few words.
     pub name: &'static str,
@@ -20,15 +23,18 @@ pub struct Migration {
 /// The store's own tables.
 const OWN: &str = "
 CREATE TABLE IF NOT EXISTS schema_migrations (
-  id {int} PRIMARY KEY,
+  component {text} NOT NULL,
+  id {int} NOT NULL,
   name {text} NOT NULL,
-  checksum {int} NOT NULL
+  checksum {int} NOT NULL,
+  PRIMARY KEY (component, id)
 ) {strict};
 ";
 const OWN_SQLITE: &str = "
 CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
 ";
-/// `undone` marks a transaction that was given up; it can no longer commit. `marked_at` is only for cleaning up, so it may come from the database's clock.
+/// `undone` marks a transaction that was given up; it can no longer commit. `marked_at` is only for
+/// cleaning up, so it may come from the database's clock.
 const OWN_POSTGRES: &str = "
 CREATE TABLE IF NOT EXISTS commit_markers (
   marker TEXT PRIMARY KEY,
@@ -47,29 +53,41 @@ fn checksum(sql: &str) -> i64 {
     hash.cast_signed()
 }
 
+/// A step that a database has had: component, id, checksum.
+type Applied = (String, i64, i64);
+
 /// What is left to do for a database that has `applied`, or why it cannot be used.
 fn pending<'a>(
     migrations: &'a [Migration],
-    applied: &[(i64, i64)],
-) -> Result<&'a [Migration], Error> {
-    for (at, (id, sum)) in applied.iter().enumerate() {
-        let Some(known) = migrations.get(at).filter(|known| known.id == *id) else {
-            return Err(Error::Open(format!(
-                "the database has schema version {id}, which this release does not know (it knows \
-                 up to {}). Use a release at least as new as the one that wrote the database.",
-                migrations.last().map_or(0, |last| last.id)
-            )));
-        };
+    applied: &[Applied],
+) -> Result<Vec<&'a Migration>, Error> {
+    for (component, id, sum) in applied {
+        let known = migrations
+            .iter()
+            .find(|known| known.component == component && known.id == *id)
+            .ok_or_else(|| {
+                Error::Open(format!(
+                    "the database has schema version {id} of {component}, which this release does \
+                     not know. Use a release at least as new as the one that wrote the database."
+                ))
+            })?;
         if checksum(known.sql) != *sum {
             return Err(Error::Open(format!(
-                "schema version {id} ({}) of the database differs from this release's. It was \
-                 written by a development build; start with an empty database.",
+                "schema version {id} of {component} ({}) in the database differs from this \
+                 release's. It was written by a development build; start with an empty database.",
                 known.name
             )));
         }
     }
-    Ok(migrations.get(applied.len()..).unwrap_or_default())
+    let is_applied = |step: &Migration| {
+        applied
+            .iter()
+            .any(|(component, id, _)| component == step.component && *id == step.id)
+    };
+    Ok(migrations.iter().filter(|step| !is_applied(step)).collect())
 }
+
+const APPLIED: &str = "SELECT component, id, checksum FROM schema_migrations";
 
 pub(crate) fn sqlite(database: &mut Sqlite, migrations: &[Migration]) -> Result<(), Error> {
     let failed = |error: rusqlite::Error| Error::Open(format!("migrating the database: {error}"));
@@ -82,22 +100,23 @@ pub(crate) fn sqlite(database: &mut Sqlite, migrations: &[Migration]) -> Result<
         .map_err(failed)?;
     transaction.execute_batch(OWN_SQLITE).map_err(failed)?;
     let applied = transaction
-        .prepare("SELECT id, checksum FROM schema_migrations ORDER BY id")
+        .prepare(APPLIED)
         .and_then(|mut statement| {
             statement
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<Result<Vec<_>, _>>()
         })
         .map_err(failed)?;
     for step in pending(migrations, &applied)? {
-        tracing::info!(id = step.id, name = step.name, "migrating the database");
+        tracing::info!(step.component, step.id, step.name, "migrating the database");
         transaction
             .execute_batch(&sql::ddl_for_sqlite(step.sql))
             .map_err(failed)?;
         transaction
             .execute(
-                "INSERT INTO schema_migrations (id, name, checksum) VALUES (?1, ?2, ?3)",
-                (step.id, step.name, checksum(step.sql)),
+                "INSERT INTO schema_migrations (component, id, name, checksum) \
+                 VALUES (?1, ?2, ?3, ?4)",
+                (step.component, step.id, step.name, checksum(step.sql)),
             )
             .map_err(failed)?;
     }
@@ -134,7 +153,7 @@ pub(crate) fn postgres(config: &postgres::Config, migrations: &[Migration]) -> R
     }
     // A step may take long on a large database, and so may the wait for another node's.
     client
-        .batch_execute("SET statement_timeout = 0")
+        .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
         .map_err(failed)?;
     // One node at a time; the lock goes with the transaction.
     let mut transaction = client.transaction().map_err(failed)?;
@@ -145,24 +164,22 @@ pub(crate) fn postgres(config: &postgres::Config, migrations: &[Migration]) -> R
         .batch_execute(&sql::ddl_for_postgres(OWN))
         .map_err(failed)?;
     transaction.batch_execute(OWN_POSTGRES).map_err(failed)?;
-    let applied: Vec<(i64, i64)> = transaction
-        .query(
-            "SELECT id, checksum FROM schema_migrations ORDER BY id",
-            &[],
-        )
+    let applied: Vec<Applied> = transaction
+        .query(APPLIED, &[])
         .map_err(failed)?
         .iter()
-        .map(|row| (row.get(0), row.get(1)))
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
         .collect();
     for step in pending(migrations, &applied)? {
-        tracing::info!(id = step.id, name = step.name, "migrating the database");
+        tracing::info!(step.component, step.id, step.name, "migrating the database");
         transaction
             .batch_execute(&sql::ddl_for_postgres(step.sql))
             .map_err(failed)?;
         transaction
             .execute(
-                "INSERT INTO schema_migrations (id, name, checksum) VALUES ($1, $2, $3)",
-                &[&step.id, &step.name, &checksum(step.sql)],
+                "INSERT INTO schema_migrations (component, id, name, checksum) \
+                 VALUES ($1, $2, $3, $4)",
+                &[&step.component, &step.id, &step.name, &checksum(step.sql)],
             )
             .map_err(failed)?;
     }

@@ -128,11 +128,14 @@ pub(crate) fn connect(config: &postgres::Config) -> Result<Client, Error> {
         .map_err(|error| Error::Unavailable(format!("connecting to PostgreSQL: {error}")))?;
     // A statement that hangs must not hold its batch for ever. A transaction whose client vanished
     // without a word must not hold its locks, and keep us in doubt about its COMMIT, for long;
-    // closures do nothing between their statements that takes time.
+    // closures do nothing between their statements that takes time. Locks are held for
+    // milliseconds: who waits longer is most likely in a deadlock, which the server itself would
+    // only look for after a second.
     client
         .batch_execute(
             "SET default_transaction_isolation = 'read committed'; \
-             SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '10s'",
+             SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '10s'; \
+             SET lock_timeout = '200ms'",
         )
         .map_err(|error| classify(&error))?;
     Ok(client)

@@ -20,8 +20,8 @@ pub(crate) struct BatchLimits {
     pub(crate) duration: Duration,
 }
 
-/// How often a closure is run again because others were in its way.
-const CONTENTION_TRIES: u32 = 8;
+/// How long a closure is run again and again because others are in its way.
+const CONTENDED_FOR: Duration = Duration::from_secs(5);
 /// How long a lost PostgreSQL may stay away before callers are told to come back later.
 const RECONNECT_FOR: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -143,17 +143,19 @@ impl<D: Driver> Writer<D> {
     }
 
     fn commit_alone(&mut self, mut job: Box<dyn Job>) {
-        let mut tries = 0;
+        let started = Instant::now();
+        let mut tries = 0_u32;
         while !job.is_abandoned() {
             tries += 1;
             match self.try_alone(job.as_mut()) {
                 Ok(()) => return job.answer(),
                 Err(Failure::Undone(Error::Contended(_) | Error::Lost(_)))
-                    if tries < CONTENTION_TRIES =>
+                    if started.elapsed() < CONTENDED_FOR =>
                 {
                     // Growing and jittered, so that two closures do not meet again and again.
                     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]) % 8;
-                    std::thread::sleep(Duration::from_millis(u64::from(tries) * 2 + jitter));
+                    let pause = u64::from(tries.min(16) * 2) + jitter;
+                    std::thread::sleep(Duration::from_millis(pause));
                 }
                 Err(Failure::Undone(Error::Lost(text))) => {
                     return job.refuse(Error::Unavailable(text));

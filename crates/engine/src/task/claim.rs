@@ -78,17 +78,12 @@ fn claim_entry(
         return Ok(None);
     };
     let task = record::apply(tx, now, transition)?;
-    let definition = definition(tx, &task)?;
+    let definition = record::definition_of(tx, &task)?;
     Ok(Some(Claimed {
         task,
         run_id,
         definition,
     }))
-}
-
-fn definition(tx: &mut Tx<'_>, task: &Task) -> Result<String, Error> {
-    record::load_definition(tx, &task.id)?
-        .ok_or_else(|| Error::Statement(format!("task {} has no definition", task.id)))
 }
 
 /// Gives one particular pending run to `worker`. The same worker asking again is told what it has.
@@ -118,7 +113,7 @@ pub fn claim_run(
             Err(refusal) => return Ok(Err(refusal)),
         }
     };
-    let definition = definition(tx, &task)?;
+    let definition = record::definition_of(tx, &task)?;
     Ok(Ok(Claimed {
         task,
         run_id,

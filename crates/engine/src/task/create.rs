@@ -8,6 +8,7 @@ use taskyard_store::{Error, Tx, params};
 use super::refusal::Refusal;
 use super::run::{Created, Run, State};
 use super::{Priority, Requires, Task, dependency, group, record};
+use crate::lease;
 use crate::timestamp::Timestamp;
 
 /// A task to be created.
@@ -41,7 +42,7 @@ pub struct NewTask {
 }
 
 /// A group is kept this much longer than its tasks.
-const GROUP_OUTLIVES_TASKS: Duration = Duration::from_secs(3600);
+const GROUP_OUTLIVES_TASKS: Duration = Duration::from_hours(1);
 
 /// Creates a task, or finds the one that the same request created before; returns its state now.
 ///
@@ -80,11 +81,10 @@ pub fn create(
         }
         Some(_) => {}
     }
-    insert_definition(tx, new)?;
     for (required, satisfied) in &dependencies {
         dependency::insert(tx, required, new, *satisfied)?;
     }
-    let mut task = unscheduled(new);
+    let mut task = unscheduled(new, lease::new_id(tx)?);
     if dependencies.iter().all(|(_, satisfied)| *satisfied) {
         task.runs.push(Run::pending(Created::Scheduled, now));
         record::enqueue(tx, now, &mut task)?;
@@ -92,6 +92,7 @@ pub fn create(
     if !record::insert(tx, &task)? {
         return Err(tx.overtaken("the same task was created at the same time"));
     }
+    tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
     tx.alarm(task.deadline.plus(super::DEADLINE_DELAY).0);
     Ok(Ok(task))
 }
@@ -106,8 +107,9 @@ fn existing(tx: &mut Tx<'_>, new: &NewTask, known: &str) -> Result<Result<Task, 
     }
 }
 
-fn unscheduled(new: &NewTask) -> Task {
+fn unscheduled(new: &NewTask, number: i64) -> Task {
     Task {
+        number,
         id: new.id.clone(),
         task_queue_id: new.task_queue_id.clone(),
         scheduler_id: new.scheduler_id.clone(),
@@ -168,15 +170,7 @@ pub(super) fn is_satisfied(requires: Requires, state: State) -> bool {
     }
 }
 
-const INSERT_DEFINITION: &str = "INSERT INTO task_definitions (task_id, definition) \
-     VALUES ($1, $2) ON CONFLICT (task_id) DO NOTHING";
-
-fn insert_definition(tx: &mut Tx<'_>, new: &NewTask) -> Result<(), Error> {
-    if tx.execute(INSERT_DEFINITION, params![&new.id, &new.definition])? == 0 {
-        return Err(tx.overtaken("the same task was created at the same time"));
-    }
-    Ok(())
-}
+const INSERT_DEFINITION: &str = "INSERT INTO task_definitions (number, definition) VALUES ($1, $2)";
 
 /// Whether two JSON texts say the same: the order of keys does not matter, and numbers compare as
 /// doubles, so `1` equals `1.0`.

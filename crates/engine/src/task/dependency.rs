@@ -146,14 +146,10 @@ pub fn continue_resolution(tx: &mut Tx<'_>, now: Timestamp, task_id: &str) -> Re
         .into_iter()
         .find(|state| state.as_str() == resolution)
         .unwrap_or(State::Exception);
-    match follow_some(tx, now, task_id, resolution, &after)? {
-        Some(last) => {
-            tx.execute(POSTPONE, params![task_id, resolution.as_str(), &last])?;
-            Ok(true)
-        }
-        None => {
-            tx.execute(FINISH, params![task_id, resolution.as_str()])?;
-            Ok(false)
-        }
+    if let Some(last) = follow_some(tx, now, task_id, resolution, &after)? {
+        tx.execute(POSTPONE, params![task_id, resolution.as_str(), &last])?;
+        return Ok(true);
     }
+    tx.execute(FINISH, params![task_id, resolution.as_str()])?;
+    Ok(false)
 }

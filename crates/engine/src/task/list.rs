@@ -26,7 +26,7 @@ fn read(row: &Row<'_>) -> Result<Listed, Error> {
 const MEMBERS: &str = concat!(
     "SELECT ",
     record::columns!("t."),
-    ", d.definition FROM tasks t JOIN task_definitions d ON d.task_id = t.task_id \
+    ", d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
      WHERE t.task_group_id = $1 AND t.task_id > $2 ORDER BY t.task_id LIMIT $3"
 );
 
@@ -44,7 +44,7 @@ const DEPENDENTS: &str = concat!(
     "SELECT ",
     record::columns!("t."),
     ", d.definition FROM task_dependencies p JOIN tasks t ON t.task_id = p.dependent \
-     JOIN task_definitions d ON d.task_id = p.dependent \
+     JOIN task_definitions d ON d.number = t.number \
      WHERE p.required = $1 AND p.dependent > $2 AND p.expires > $3 \
      ORDER BY p.dependent LIMIT $4"
 );
@@ -68,7 +68,7 @@ const PENDING: &str = concat!(
     "SELECT ",
     record::columns!("t."),
     ", d.definition FROM leases l JOIN tasks t ON t.task_id = l.subject \
-     JOIN task_definitions d ON d.task_id = l.subject \
+     JOIN task_definitions d ON d.number = t.number \
      WHERE l.queue = $1 AND l.ready = 1 AND (l.expires_at IS NULL OR l.expires_at > $2) \
      AND (l.enqueued_at, l.id) > ($3, $4) ORDER BY l.enqueued_at, l.id LIMIT $5"
 );
@@ -94,7 +94,7 @@ const CLAIMED: &str = concat!(
     "SELECT ",
     record::columns!("t."),
     ", d.definition FROM leases l JOIN tasks t ON t.task_id = l.subject \
-     JOIN task_definitions d ON d.task_id = l.subject \
+     JOIN task_definitions d ON d.number = t.number \
      WHERE l.queue = $1 AND l.ready = 0 AND (l.available_at, l.id) > ($2, $3) \
      AND l.available_at < $4 ORDER BY l.available_at, l.id LIMIT $5"
 );

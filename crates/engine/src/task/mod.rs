@@ -39,7 +39,7 @@ use crate::timestamp::Timestamp;
 /// Most runs of one task: the first and 49 more.
 pub const MAX_RUNS: usize = 50;
 /// An open task is resolved this long after its deadline, so that answers under way still count.
-pub const DEADLINE_DELAY: Duration = Duration::from_secs(60);
+pub const DEADLINE_DELAY: Duration = Duration::from_mins(1);
 
 /// When dependents follow a required task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,8 @@ impl Priority {
 /// A task's mutable state, with what of its definition its life depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
+    /// Keys its rows; later tasks have larger numbers.
+    pub number: i64,
     /// 22 characters, chosen by whoever creates the task.
     pub id: String,
     /// `<provisionerId>/<workerType>`: who may claim its runs.

@@ -38,14 +38,16 @@ macro_rules! columns {
             $prefix,
             "runs, ",
             $prefix,
-            "lease_id"
+            "lease_id, ",
+            $prefix,
+            "number"
         )
     };
 }
 pub(super) use columns;
 
 /// How many columns [`columns!`] names.
-pub(super) const COLUMNS: usize = 14;
+pub(super) const COLUMNS: usize = 15;
 
 fn narrow(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(0)
@@ -70,6 +72,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
         runs: serde_json::from_str(&runs)
             .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?,
         lease_id: row.get(13)?,
+        number: row.get(14)?,
     })
 }
 
@@ -102,17 +105,25 @@ pub(super) fn try_lock(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, E
     tx.query_opt(TRY_LOCK, params![task_id], read)
 }
 
-const LOAD_DEFINITION: &str = "SELECT definition FROM task_definitions WHERE task_id = $1";
+const LOAD_DEFINITION: &str = "SELECT d.definition FROM tasks t \
+     JOIN task_definitions d ON d.number = t.number WHERE t.task_id = $1";
+const DEFINITION_OF: &str = "SELECT definition FROM task_definitions WHERE number = $1";
 
 /// The definition the task was created with, as JSON text.
 pub fn load_definition(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<String>, Error> {
     tx.query_opt(LOAD_DEFINITION, params![task_id], |row| row.get(0))
 }
 
+/// The definition of a task that is known to exist.
+pub(super) fn definition_of(tx: &mut Tx<'_>, task: &Task) -> Result<String, Error> {
+    tx.query_opt(DEFINITION_OF, params![task.number], |row| row.get(0))?
+        .ok_or_else(|| Error::Statement(format!("task {} has no definition", task.id)))
+}
+
 const INSERT: &str = "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, \
      task_group_id, priority, requires, retries, retries_left, deadline, expires, is_open, \
-     ever_resolved, runs, lease_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+     ever_resolved, runs, lease_id, number) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
      ON CONFLICT (task_id) DO NOTHING";
 
 fn runs_text(task: &Task) -> Result<String, Error> {
@@ -140,13 +151,14 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &Task) -> Result<bool, Error> {
             task.ever_resolved,
             &runs_text(task)?,
             task.lease_id,
+            task.number,
         ],
     )?;
     Ok(inserted > 0)
 }
 
 const UPDATE: &str = "UPDATE tasks SET retries_left = $2, is_open = $3, ever_resolved = $4, \
-     runs = $5, lease_id = $6 WHERE task_id = $1";
+     runs = $5, lease_id = $6 WHERE number = $1";
 
 /// Puts the last run of `task` into its queue and notes the lease.
 pub(super) fn enqueue(tx: &mut Tx<'_>, now: Timestamp, task: &mut Task) -> Result<(), Error> {
@@ -185,7 +197,7 @@ pub(super) fn apply(
     let changed = tx.execute(
         UPDATE,
         params![
-            &task.id,
+            task.number,
             task.retries_left,
             task.is_open(),
             task.ever_resolved,

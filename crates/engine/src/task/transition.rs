@@ -76,8 +76,15 @@ fn last_run<'a>(
     }
 }
 
+/// Callers of one moment are served in any order, and nodes' clocks differ a little; still nothing
+/// happens to a run before what happened earlier.
+fn no_earlier_than(earlier: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    earlier.map_or(now, |earlier| earlier.max(now))
+}
+
 fn append_pending(mut task: Task, created: Created, now: Timestamp) -> Transition {
-    task.runs.push(Run::pending(created, now));
+    let scheduled = no_earlier_than(task.runs.last().and_then(|run| run.resolved), now);
+    task.runs.push(Run::pending(created, scheduled));
     Transition {
         task,
         lease: LeaseChange::Enqueue,
@@ -139,7 +146,7 @@ pub fn claim(
     run.state = State::Running;
     run.worker = Some(worker);
     run.taken_until = Some(until);
-    run.started = Some(now);
+    run.started = Some(no_earlier_than(Some(run.scheduled), now));
     Ok(Transition {
         task,
         lease: LeaseChange::Hold(until),
@@ -208,7 +215,7 @@ fn is_same_report(task: &Task, run_id: usize, run: &Run, resolved: Resolved) -> 
 fn resolve_last(mut task: Task, resolved: Resolved, now: Timestamp) -> Transition {
     if let Some(run) = task.runs.last_mut() {
         run.state = resolved.state();
-        run.resolved = Some(now);
+        run.resolved = Some(no_earlier_than(run.started.or(Some(run.scheduled)), now));
         run.exception = match resolved {
             Resolved::Exception(exception) => Some(exception),
             Resolved::Completed | Resolved::Failed => None,

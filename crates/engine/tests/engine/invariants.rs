@@ -63,18 +63,26 @@ impl Snapshot {
                 tasks.insert(id.clone(), task);
             }
         }
-        Ok(Snapshot { tasks, is_open: is_open.into_iter().collect(), leases })
+        Ok(Snapshot {
+            tasks,
+            is_open: is_open.into_iter().collect(),
+            leases,
+        })
     }
 
     /// Checks what must hold of every task at `now`.
     pub(crate) fn check(&self, now: Timestamp) -> Result<(), String> {
         for lease in &self.leases {
-            must!(self.tasks.contains_key(&lease.subject), "{lease:?} belongs to no task");
+            must!(
+                self.tasks.contains_key(&lease.subject),
+                "{lease:?} belongs to no task"
+            );
         }
         for (id, task) in &self.tasks {
             check_runs(&View::from(task), task.retries)
                 .map_err(|text| format!("{id}: {text}: {task:#?}"))?;
-            self.check_waits(now, task).map_err(|text| format!("{id}: {text}: {task:#?}"))?;
+            self.check_waits(now, task)
+                .map_err(|text| format!("{id}: {text}: {task:#?}"))?;
         }
         Ok(())
     }
@@ -82,8 +90,11 @@ impl Snapshot {
     /// I3: a pending run has exactly one queue entry. I4: a running one has a claim that ends, and
     /// an unresolved task a deadline that the timer will find.
     fn check_waits(&self, now: Timestamp, task: &Task) -> Result<(), String> {
-        let leases: Vec<&LeaseRow> =
-            self.leases.iter().filter(|lease| lease.subject == task.id).collect();
+        let leases: Vec<&LeaseRow> = self
+            .leases
+            .iter()
+            .filter(|lease| lease.subject == task.id)
+            .collect();
         must!(
             self.is_open.get(&task.id) == Some(&task.is_open()),
             "the timer would not find the deadline"
@@ -96,7 +107,10 @@ impl Snapshot {
         match (task.state().as_str(), leases.first()) {
             ("pending", Some(lease)) => {
                 must!(lease.queue == queue, "waits in the wrong queue");
-                must!(lease.attempt as usize + 1 == task.runs.len(), "waits for the wrong run");
+                must!(
+                    lease.attempt as usize + 1 == task.runs.len(),
+                    "waits for the wrong run"
+                );
                 must!(
                     lease.ready || task.deadline <= now,
                     "cannot be claimed though its deadline has not passed"
@@ -105,7 +119,10 @@ impl Snapshot {
             ("pending", None) => return Err("a pending run is in no queue".to_owned()),
             ("running", Some(lease)) => {
                 must!(!lease.ready, "can be claimed though it is running");
-                must!(lease.attempt as usize + 1 == task.runs.len(), "holds the wrong run");
+                must!(
+                    lease.attempt as usize + 1 == task.runs.len(),
+                    "holds the wrong run"
+                );
                 let taken_until = task.runs.last().and_then(|run| run.taken_until);
                 must!(
                     taken_until.map(|until| until.0 * 1000) == Some(lease.available_at),
@@ -152,24 +169,45 @@ fn check_run(run: &RunView, is_last: bool) -> Result<(), String> {
     // I2
     must!(is_resolved || is_last, "is open but not the last");
     // I6
-    must!(run.reason.is_some() == is_resolved, "has a reason without being resolved");
-    must!(run.resolved.is_some() == is_resolved, "is resolved without a time");
+    must!(
+        run.reason.is_some() == is_resolved,
+        "has a reason without being resolved"
+    );
+    must!(
+        run.resolved.is_some() == is_resolved,
+        "is resolved without a time"
+    );
     let was_claimed = run.worker.is_some();
     must!(
         run.started.is_some() == was_claimed && run.taken_until.is_some() == was_claimed,
         "is half claimed"
     );
-    must!(was_claimed || matches!(run.state, "pending" | "exception"), "was never claimed");
-    must!(!was_claimed || run.state != "pending", "is pending but claimed");
-    must!(run.started.is_none_or(|started| run.scheduled <= started), "started too early");
+    must!(
+        was_claimed || matches!(run.state, "pending" | "exception"),
+        "was never claimed"
+    );
+    must!(
+        !was_claimed || run.state != "pending",
+        "is pending but claimed"
+    );
+    must!(
+        run.started.is_none_or(|started| run.scheduled <= started),
+        "started too early"
+    );
     let last = run.started.unwrap_or(run.scheduled);
-    must!(run.resolved.is_none_or(|resolved| last <= resolved), "was resolved too early");
+    must!(
+        run.resolved.is_none_or(|resolved| last <= resolved),
+        "was resolved too early"
+    );
     // I7
     match (run.state, run.reason) {
         ("completed", reason) => must!(reason == Some("completed"), "gives {reason:?}"),
         ("failed", reason) => must!(reason == Some("failed"), "gives {reason:?}"),
         (_, reason) => {
-            must!(!matches!(reason, Some("completed" | "failed")), "gives {reason:?}");
+            must!(
+                !matches!(reason, Some("completed" | "failed")),
+                "gives {reason:?}"
+            );
         }
     }
     Ok(())
@@ -180,10 +218,19 @@ pub(crate) fn check_step(before: &View, after: &View) -> Result<(), String> {
     // I1: what was resolved stays as it was, and nothing vanishes.
     must!(before.runs.len() <= after.runs.len(), "lost a run");
     for (run_id, (old, new)) in before.runs.iter().zip(&after.runs).enumerate() {
-        must!(old.resolved.is_none() || old == new, "changed the resolved run {run_id}");
-        must!(old.created == new.created && old.scheduled == new.scheduled, "changed run {run_id}");
+        must!(
+            old.resolved.is_none() || old == new,
+            "changed the resolved run {run_id}"
+        );
+        must!(
+            old.created == new.created && old.scheduled == new.scheduled,
+            "changed run {run_id}"
+        );
         // I13
-        must!(old.taken_until <= new.taken_until, "took back the claim of run {run_id}");
+        must!(
+            old.taken_until <= new.taken_until,
+            "took back the claim of run {run_id}"
+        );
         // I17, as far as two looks tell: only these reasons bring about a retry.
         let follower = after.runs.get(run_id + 1).map(|run| run.created);
         let retried = match new.reason {
@@ -196,6 +243,9 @@ pub(crate) fn check_step(before: &View, after: &View) -> Result<(), String> {
             "run {run_id} was followed by a {follower:?}"
         );
     }
-    must!(!before.ever_resolved || after.ever_resolved, "was never resolved after all");
+    must!(
+        !before.ever_resolved || after.ever_resolved,
+        "was never resolved after all"
+    );
     Ok(())
 }

@@ -22,6 +22,7 @@ mod operation;
 mod races;
 mod runs;
 mod spec;
+mod steps;
 mod timers;
 mod update_history;
 mod updates;

@@ -62,7 +62,11 @@ fn run(created: &'static str, now: i64) -> RunView {
 
 impl Model {
     pub(crate) fn new(specs: Arc<Vec<Spec>>) -> Self {
-        Model { specs, tasks: BTreeMap::new(), groups: BTreeMap::new() }
+        Model {
+            specs,
+            tasks: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        }
     }
 
     fn deadline(&self, place: usize) -> i64 {
@@ -84,18 +88,31 @@ impl Model {
             Operation::Schedule { task } => self.schedule(now, *task),
             Operation::Rerun { task } => self.rerun(now, *task),
             Operation::Cancel { task } => self.cancel(now, *task),
-            Operation::ClaimWork { queue, worker, count, until } => {
-                let Outcome::Claims(claims) = observed else { return None };
+            Operation::ClaimWork {
+                queue,
+                worker,
+                count,
+                until,
+            } => {
+                let Outcome::Claims(claims) = observed else {
+                    return None;
+                };
                 self.claim_work(now, *queue, worker, *count, *until, claims, alone)?
             }
-            Operation::ClaimRun { task, run, worker, until } => {
-                self.claim_run(now, *task, *run, worker, *until)
-            }
+            Operation::ClaimRun {
+                task,
+                run,
+                worker,
+                until,
+            } => self.claim_run(now, *task, *run, worker, *until),
             Operation::Reclaim { task, run, until } => self.reclaim(now, *task, *run, *until),
             Operation::Report { task, run, report } => self.report(now, *task, *run, *report),
-            Operation::ExpireClaim { task, run, lease: _, taken_until } => {
-                self.expire_claim(now, *task, *run, *taken_until)
-            }
+            Operation::ExpireClaim {
+                task,
+                run,
+                lease: _,
+                taken_until,
+            } => self.expire_claim(now, *task, *run, *taken_until),
             Operation::ExceedDeadline { task } => self.exceed_deadline(now, *task),
             Operation::Seal { group } => {
                 if let Some(group) = self.groups.get_mut(group) {
@@ -113,7 +130,11 @@ impl Model {
     fn create(&mut self, now: i64, place: usize, altered: bool) -> Outcome {
         if let Some(known) = self.tasks.get(&place) {
             let same = known.altered == altered;
-            return if same { self.answer(place) } else { Outcome::Refused(Why::Different) };
+            return if same {
+                self.answer(place)
+            } else {
+                Outcome::Refused(Why::Different)
+            };
         }
         let specs = Arc::clone(&self.specs);
         let spec = &specs[place];
@@ -125,7 +146,11 @@ impl Model {
                 return Outcome::Refused(Why::Sealed);
             }
         }
-        let others = || spec.dependencies.iter().filter(|required| **required != place);
+        let others = || {
+            spec.dependencies
+                .iter()
+                .filter(|required| **required != place)
+        };
         let is_missing = |required: &&usize| !self.tasks.contains_key(*required);
         let expires_early = |required: &&usize| specs[**required].expires < spec.deadline;
         if others().any(|required| is_missing(&required) || expires_early(&required)) {
@@ -137,15 +162,30 @@ impl Model {
             Some("failed" | "exception") => spec.all_resolved,
             _ => false,
         };
-        let dependencies: BTreeMap<usize, bool> =
-            spec.dependencies.iter().map(|required| (*required, satisfied(*required))).collect();
-        let mut view = View { retries_left: spec.retries, ever_resolved: false, runs: Vec::new() };
+        let dependencies: BTreeMap<usize, bool> = spec
+            .dependencies
+            .iter()
+            .map(|required| (*required, satisfied(*required)))
+            .collect();
+        let mut view = View {
+            retries_left: spec.retries,
+            ever_resolved: false,
+            runs: Vec::new(),
+        };
         if dependencies.values().all(|satisfied| *satisfied) {
             view.runs.push(run("scheduled", now));
         }
-        let group = ModelGroup { scheduler: spec.scheduler, sealed: false };
+        let group = ModelGroup {
+            scheduler: spec.scheduler,
+            sealed: false,
+        };
         self.groups.entry(spec.group).or_insert(group);
-        let task = ModelTask { altered, view, dependencies, claim_ended: false };
+        let task = ModelTask {
+            altered,
+            view,
+            dependencies,
+            claim_ended: false,
+        };
         self.tasks.insert(place, task);
         self.answer(place)
     }
@@ -224,7 +264,9 @@ impl Model {
         known.view.ever_resolved = true;
         let specs = Arc::clone(&self.specs);
         for (place, dependent) in &mut self.tasks {
-            let Some(satisfied) = dependent.dependencies.get_mut(&task) else { continue };
+            let Some(satisfied) = dependent.dependencies.get_mut(&task) else {
+                continue;
+            };
             if *place == task || (state != "completed" && !specs[*place].all_resolved) {
                 continue;
             }
@@ -262,7 +304,10 @@ impl Model {
         claimed.count()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are what a claim is made of")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are what a claim is made of"
+    )]
     fn claim_work(
         &mut self,
         now: i64,
@@ -288,20 +333,38 @@ impl Model {
             self.start(now, claim.task, worker, until);
             let known = &self.tasks[&claim.task];
             let (run, view) = (known.last_run(), known.view.clone());
-            seen.push(ClaimedView { task: claim.task, run, view });
+            seen.push(ClaimedView {
+                task: claim.task,
+                run,
+                view,
+            });
         }
         Some(Outcome::Claims(seen))
     }
 
     fn start(&mut self, now: i64, task: usize, worker: &str, until: i64) {
-        let run = self.tasks.get_mut(&task).unwrap().view.runs.last_mut().unwrap();
+        let run = self
+            .tasks
+            .get_mut(&task)
+            .unwrap()
+            .view
+            .runs
+            .last_mut()
+            .unwrap();
         run.state = "running";
         run.worker = Some(worker.to_owned());
         run.taken_until = Some(until);
         run.started = Some(now);
     }
 
-    fn claim_run(&mut self, now: i64, task: usize, run: usize, worker: &str, until: i64) -> Outcome {
+    fn claim_run(
+        &mut self,
+        now: i64,
+        task: usize,
+        run: usize,
+        worker: &str,
+        until: i64,
+    ) -> Outcome {
         let Some(known) = self.tasks.get(&task) else {
             return Outcome::Refused(Why::NoSuchTask);
         };
@@ -337,7 +400,14 @@ impl Model {
         if run != known.last_run() || known.state() != "running" {
             return Outcome::Refused(Why::WrongState);
         }
-        let last = self.tasks.get_mut(&task).unwrap().view.runs.last_mut().unwrap();
+        let last = self
+            .tasks
+            .get_mut(&task)
+            .unwrap()
+            .view
+            .runs
+            .last_mut()
+            .unwrap();
         last.taken_until = last.taken_until.max(Some(until));
         self.answer(task)
     }
@@ -357,8 +427,7 @@ impl Model {
         // The same report again: of the last run, or of the one before if that brought about a
         // retry.
         let is_same = reported.reason == Some(report.reason());
-        let may_repeat = is_last
-            || (report.state() == "exception" && run + 1 == known.last_run());
+        let may_repeat = is_last || (report.state() == "exception" && run + 1 == known.last_run());
         if is_same && may_repeat {
             return self.answer(task);
         }
@@ -373,7 +442,9 @@ impl Model {
         taken_until: Option<i64>,
     ) -> Outcome {
         let deadline = self.deadline(task);
-        let Some(known) = self.tasks.get_mut(&task) else { return Outcome::Nothing };
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return Outcome::Nothing;
+        };
         let is_current = known.state() == "running"
             && !known.claim_ended
             && run == known.last_run()
@@ -418,7 +489,9 @@ impl Model {
             let claim = (task.state() == "running" && !task.claim_ended)
                 .then(|| task.view.runs.last().and_then(|run| run.taken_until))
                 .flatten();
-            let deadline = task.is_open().then(|| self.deadline(*place) + DEADLINE_DELAY);
+            let deadline = task
+                .is_open()
+                .then(|| self.deadline(*place) + DEADLINE_DELAY);
             [claim, deadline]
         });
         due.flatten().min()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taskyard_engine::Timestamp;
 use taskyard_engine::task::{self, Claimed, Exception, Refusal, Resolved, Run, Task};
-use taskyard_store::{Error, Key, Store, Tx};
+use taskyard_store::{Error, Key, Store, Tx, params};
 
 use crate::spec::{Spec, group_id, place, queue_id, task_id};
 use crate::yard::named;
@@ -13,19 +13,55 @@ use crate::yard::named;
 /// lists.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    Create { task: usize, altered: bool },
-    Schedule { task: usize },
-    Rerun { task: usize },
-    Cancel { task: usize },
-    ClaimWork { queue: usize, worker: String, count: usize, until: i64 },
-    ClaimRun { task: usize, run: usize, worker: String, until: i64 },
-    Reclaim { task: usize, run: usize, until: i64 },
-    Report { task: usize, run: usize, report: Report },
+    Create {
+        task: usize,
+        altered: bool,
+    },
+    Schedule {
+        task: usize,
+    },
+    Rerun {
+        task: usize,
+    },
+    Cancel {
+        task: usize,
+    },
+    ClaimWork {
+        queue: usize,
+        worker: String,
+        count: usize,
+        until: i64,
+    },
+    ClaimRun {
+        task: usize,
+        run: usize,
+        worker: String,
+        until: i64,
+    },
+    Reclaim {
+        task: usize,
+        run: usize,
+        until: i64,
+    },
+    Report {
+        task: usize,
+        run: usize,
+        report: Report,
+    },
     /// What the timer does about a claim it found due: `lease` until `taken_until`.
-    ExpireClaim { task: usize, run: usize, lease: Option<i64>, taken_until: Option<i64> },
+    ExpireClaim {
+        task: usize,
+        run: usize,
+        lease: Option<i64>,
+        taken_until: Option<i64>,
+    },
     /// What the timer does about a deadline it found passed.
-    ExceedDeadline { task: usize },
-    Seal { group: usize },
+    ExceedDeadline {
+        task: usize,
+    },
+    Seal {
+        group: usize,
+    },
 }
 
 /// How a worker may say its run ended.
@@ -175,9 +211,9 @@ fn why(refusal: &Refusal) -> Why {
         Refusal::Different(_) => Why::Different,
         Refusal::OtherScheduler { .. } => Why::OtherScheduler,
         Refusal::Sealed(_) => Why::Sealed,
-        Refusal::Dependencies { missing, .. } => {
-            Why::Dependencies { missing: missing.iter().map(|id| place(id)).collect() }
-        }
+        Refusal::Dependencies { missing, .. } => Why::Dependencies {
+            missing: missing.iter().map(|id| place(id)).collect(),
+        },
         Refusal::DeadlinePassed(_) => Why::Deadline,
         Refusal::WrongState { .. } => Why::WrongState,
         Refusal::TooManyRuns(_) => Why::TooManyRuns,
@@ -209,7 +245,9 @@ pub(crate) async fn perform(
     specs: Arc<Vec<Spec>>,
     operation: Operation,
 ) -> Result<Outcome, Error> {
-    store.write(key, move |tx| call(tx, now, &specs, &operation)).await
+    store
+        .write(key, move |tx| call(tx, now, &specs, &operation))
+        .await
 }
 
 fn call(
@@ -226,13 +264,22 @@ fn call(
         Operation::Schedule { task } => task::schedule(tx, now, &task_id(*task)).map(task_outcome),
         Operation::Rerun { task } => task::rerun(tx, now, &task_id(*task)).map(task_outcome),
         Operation::Cancel { task } => task::cancel(tx, now, &task_id(*task)).map(task_outcome),
-        Operation::ClaimWork { queue, worker, count, until } => {
+        Operation::ClaimWork {
+            queue,
+            worker,
+            count,
+            until,
+        } => {
             let (queue, worker) = (queue_id(*queue), named(worker));
-            let claims =
-                task::claim_work(tx, now, &queue, &worker, *count, Timestamp(*until))?;
+            let claims = task::claim_work(tx, now, &queue, &worker, *count, Timestamp(*until))?;
             Ok(Outcome::Claims(claims.iter().map(claimed_view).collect()))
         }
-        Operation::ClaimRun { task, run, worker, until } => {
+        Operation::ClaimRun {
+            task,
+            run,
+            worker,
+            until,
+        } => {
             let (id, worker) = (task_id(*task), named(worker));
             let claimed = task::claim_run(tx, now, &id, *run, &worker, Timestamp(*until))?;
             Ok(match claimed {
@@ -246,16 +293,20 @@ fn call(
         Operation::Report { task, run, report } => {
             task::report(tx, now, &task_id(*task), *run, report.resolved()).map(task_outcome)
         }
-        Operation::ExpireClaim { task, run, lease: Some(lease), taken_until: _ } => {
-            task::expire_claim(tx, now, &task_id(*task), *run, *lease).map(found)
-        }
+        Operation::ExpireClaim {
+            task,
+            run,
+            lease: Some(lease),
+            taken_until: _,
+        } => task::expire_claim(tx, now, &task_id(*task), *run, *lease).map(found),
         Operation::ExpireClaim { lease: None, .. } => Ok(Outcome::Nothing),
         Operation::ExceedDeadline { task } => {
             task::exceed_deadline(tx, now, &task_id(*task)).map(found)
         }
         Operation::Seal { group } => {
-            let sealed = taskyard_store::params![&group_id(*group), now];
-            tx.execute(SEAL, sealed).map(|_| Outcome::Nothing)
+            let group = group_id(*group);
+            tx.execute(SEAL, params![&group, now])
+                .map(|_| Outcome::Nothing)
         }
     }
 }

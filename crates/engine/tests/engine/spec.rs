@@ -34,7 +34,10 @@ pub(crate) fn task_id(place: usize) -> String {
 }
 
 pub(crate) fn place(task_id: &str) -> usize {
-    task_id.strip_prefix("task-").and_then(|place| place.parse().ok()).expect("a task of ours")
+    task_id
+        .strip_prefix("task-")
+        .and_then(|place| place.parse().ok())
+        .expect("a task of ours")
 }
 
 pub(crate) fn queue_id(queue: usize) -> String {
@@ -56,7 +59,11 @@ impl Spec {
             project_id: "none".to_owned(),
             group_id: group_id(self.group),
             priority: self.priority,
-            dependencies: self.dependencies.iter().map(|place| task_id(*place)).collect(),
+            dependencies: self
+                .dependencies
+                .iter()
+                .map(|place| task_id(*place))
+                .collect(),
             requires: if self.all_resolved {
                 Requires::AllResolved
             } else {
@@ -77,32 +84,38 @@ fn spec(place: usize) -> impl Strategy<Value = Spec> {
         0..QUEUES,
         0..GROUPS,
         prop_oneof![12 => Just("one"), 1 => Just("other")],
-        prop_oneof![Just(Priority::Lowest), Just(Priority::Medium), Just(Priority::Highest)],
+        prop_oneof![
+            Just(Priority::Lowest),
+            Just(Priority::Medium),
+            Just(Priority::Highest)
+        ],
         count.prop_flat_map(move |count| prop::collection::vec(dependency.clone(), count)),
         any::<bool>(),
         prop_oneof![Just(0_u32), Just(1), Just(2), Just(5)],
         prop_oneof![1 => Just(20_u64), 1 => Just(90), 2 => Just(300), 4 => Just(900)],
         prop_oneof![1 => Just(0_u64), 4 => Just(10_000)],
     )
-        .prop_map(move |(queue, group, scheduler, priority, required, all_resolved, retries, d, e)| {
-            let mut dependencies = required;
-            // The first task has nobody before it.
-            dependencies.retain(|required| place > 0 || *required != 0);
-            dependencies.sort_unstable();
-            dependencies.dedup();
-            let deadline = START.plus(secs(d)).0;
-            Spec {
-                queue,
-                group,
-                scheduler,
-                priority,
-                dependencies,
-                all_resolved,
-                retries,
-                deadline,
-                expires: deadline + secs(e).as_micros() as i64,
-            }
-        })
+        .prop_map(
+            move |(queue, group, scheduler, priority, required, all_resolved, retries, d, e)| {
+                let mut dependencies = required;
+                // The first task has nobody before it.
+                dependencies.retain(|required| place > 0 || *required != 0);
+                dependencies.sort_unstable();
+                dependencies.dedup();
+                let deadline = START.plus(secs(d)).0;
+                Spec {
+                    queue,
+                    group,
+                    scheduler,
+                    priority,
+                    dependencies,
+                    all_resolved,
+                    retries,
+                    deadline,
+                    expires: deadline + secs(e).as_micros() as i64,
+                }
+            },
+        )
 }
 
 /// The tasks of one history.

@@ -36,14 +36,26 @@ pub(crate) struct Yard {
 impl Yard {
     pub(crate) fn new(kind: Kind) -> Self {
         let database = Database::new(kind);
-        Yard { store: database.open(MIGRATIONS), database, calls: AtomicU64::new(0) }
+        Yard {
+            store: database.open(MIGRATIONS),
+            database,
+            calls: AtomicU64::new(0),
+        }
     }
 
     /// Closes the store and opens the database again, as a process does that starts anew.
     pub(crate) fn restarted(self) -> Self {
-        let Yard { store, database, calls } = self;
+        let Yard {
+            store,
+            database,
+            calls,
+        } = self;
         drop(store);
-        Yard { store: database.open(MIGRATIONS), database, calls }
+        Yard {
+            store: database.open(MIGRATIONS),
+            database,
+            calls,
+        }
     }
 
     /// A key that differs from call to call, so that calls spread over all writers.
@@ -56,7 +68,10 @@ impl Yard {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
-        self.store.write(self.any_key(), closure).await.expect("the write succeeds")
+        self.store
+            .write(self.any_key(), closure)
+            .await
+            .expect("the write succeeds")
     }
 
     pub(crate) async fn read<T, F>(&self, closure: F) -> T
@@ -68,7 +83,9 @@ impl Yard {
     }
 
     pub(crate) async fn create(&self, now: Timestamp, new: NewTask) -> Task {
-        self.write(move |tx| task::create(tx, now, &new)).await.expect("the task is created")
+        self.write(move |tx| task::create(tx, now, &new))
+            .await
+            .expect("the task is created")
     }
 
     /// Creates many tasks, many in a transaction.
@@ -98,12 +115,17 @@ impl Yard {
     pub(crate) async fn claim(&self, now: Timestamp, worker: &str, count: usize) -> Vec<Claimed> {
         let worker = named(worker);
         let until = now.plus(secs(1200));
-        self.write(move |tx| task::claim_work(tx, now, QUEUE, &worker, count, until)).await
+        self.write(move |tx| task::claim_work(tx, now, QUEUE, &worker, count, until))
+            .await
     }
 
     /// A timer whose artifacts have no bytes.
     pub(crate) fn timer(&self) -> Timer {
-        Timer::new(self.store.clone(), Clock::default(), Arc::new(Bytes::default()))
+        Timer::new(
+            self.store.clone(),
+            Clock::default(),
+            Arc::new(Bytes::default()),
+        )
     }
 
     /// Sweeps with a new timer until nothing is left to do at `now`; returns when to look again.
@@ -119,7 +141,10 @@ impl Yard {
 }
 
 pub(crate) fn named(id: &str) -> Worker {
-    Worker { group: "group".to_owned(), id: id.to_owned() }
+    Worker {
+        group: "group".to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 /// A task in a group of its own: no dependencies, lowest priority, 5 retries, deadline after an
@@ -164,7 +189,10 @@ impl ArtifactBytes for Bytes {
             if artifact.name == "stuck" {
                 return Err(io::Error::other("the disk is broken"));
             }
-            self.removed.lock().expect("no test panics here").push(artifact.name.clone());
+            self.removed
+                .lock()
+                .expect("no test panics here")
+                .push(artifact.name.clone());
             Ok(())
         })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use taskyard_store::testing::{Database, Kind};
 use taskyard_store::{Config, SqliteConfig, Store};
+use tokio::task::JoinSet;
 
 use crate::ledger::{MIGRATIONS, add, enter, entries, key, open, value};
 use crate::process::{Ending, again, say, told};
@@ -16,9 +17,10 @@ async fn write_for_ever(config: SqliteConfig) {
     let next = Arc::new(AtomicI64::new(
         entries(&store).await.last().map_or(1, |last| last + 1),
     ));
+    let mut callers = JoinSet::new();
     for _ in 0..16 {
         let (store, next) = (store.clone(), Arc::clone(&next));
-        tokio::spawn(async move {
+        callers.spawn(async move {
             loop {
                 let id = next.fetch_add(1, Ordering::Relaxed);
                 let written = store.write(key(), move |tx| {
@@ -30,7 +32,8 @@ async fn write_for_ever(config: SqliteConfig) {
             }
         });
     }
-    std::future::pending().await
+    let ended: Option<Result<(), _>> = callers.join_next().await;
+    panic!("a caller ended: {ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

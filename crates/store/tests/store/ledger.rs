@@ -5,6 +5,7 @@ use taskyard_store::{Error, Key, Migration, Sequence, Store, Tx, params};
 
 /// All tables of the tests.
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    component: "ledger",
     id: 1,
     name: "counters, entries and samples",
     sql: "

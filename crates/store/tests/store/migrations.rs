@@ -7,6 +7,7 @@ use crate::ledger::{MIGRATIONS, NUMBERS, enter, entries, key, open};
 use crate::process::{Ending, again, told};
 
 const SECOND: Migration = Migration {
+    component: "ledger",
     id: 2,
     name: "notes",
     sql: "CREATE TABLE notes (id {int} PRIMARY KEY) {strict}; {sequence note_ids};",
@@ -62,7 +63,7 @@ on_both_databases! {
         drop(database.open(&with_second()));
         let changed = Migration { sql: "CREATE TABLE notes (id {int}) {strict};", ..SECOND };
         let text = refusal(database.try_open(&[MIGRATIONS, &[changed]].concat()));
-        assert!(text.contains("schema version 2 (notes)"), "{text}");
+        assert!(text.contains("schema version 2 of ledger (notes)"), "{text}");
         assert!(text.contains("start with an empty database"), "{text}");
     }
 

@@ -137,18 +137,22 @@ async fn a_lost_hint_is_made_good_by_the_slow_poll() {
         .expect("the slow poll comes");
 }
 
-/// Locks two counters one after the other and adds to both.
+/// Locks two counters one after the other and adds to both. In the run `meets_in` it meets the
+/// other between its locks; before that it gives way without a lock.
 fn add_to_both(
     [first, second]: [&'static str; 2],
     meet: Arc<Barrier>,
+    meets_in: usize,
     runs: Arc<AtomicUsize>,
 ) -> impl Fn(&mut Tx<'_>) -> Result<(), Error> + Send {
     const LOCK: &str = "SELECT value FROM counters WHERE name = $1 FOR UPDATE";
     move |tx| {
         let run = runs.fetch_add(1, Ordering::SeqCst);
+        if run < meets_in {
+            return Err(tx.overtaken("not yet"));
+        }
         tx.query(LOCK, params![first], |row| row.get::<i64>(0))?;
-        if run < 1 {
-            // Both hold their first lock before either asks for its second.
+        if run == meets_in {
             meet.wait();
         }
         tx.query(LOCK, params![second], |row| row.get::<i64>(0))?;
@@ -157,8 +161,7 @@ fn add_to_both(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closures_that_lock_the_same_rows_in_opposite_order_are_both_committed() {
+async fn check_opposite_order(meets_in: usize) {
     let (_database, here, there) = two_nodes();
     here.write(key(), |tx| {
         add(tx, "a", 0)?;
@@ -167,23 +170,36 @@ async fn closures_that_lock_the_same_rows_in_opposite_order_are_both_committed()
     .await
     .expect("committed");
     let meet = Arc::new(Barrier::new(2));
-    let runs = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-    let (one, two) = tokio::join!(
+    let (one, two) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (first, second) = tokio::join!(
         here.write(
             key(),
-            add_to_both(["a", "b"], Arc::clone(&meet), Arc::clone(&runs[0]))
+            add_to_both(["a", "b"], Arc::clone(&meet), meets_in, Arc::clone(&one)),
         ),
-        there.write(key(), add_to_both(["b", "a"], meet, Arc::clone(&runs[1]))),
+        there.write(
+            key(),
+            add_to_both(["b", "a"], meet, meets_in, Arc::clone(&two))
+        ),
     );
-    one.expect("committed");
-    two.expect("committed");
-    let runs: usize = runs.iter().map(|runs| runs.load(Ordering::SeqCst)).sum();
+    first.expect("committed");
+    second.expect("committed");
+    let runs = one.load(Ordering::SeqCst) + two.load(Ordering::SeqCst);
     assert!(
-        runs >= 3,
-        "one of them had to give way, yet there were {runs} runs"
+        runs > 2 * (meets_in + 1),
+        "one of them had to give way in {runs} runs"
     );
     assert_eq!(value(&here, "a").await, 2);
     assert_eq!(value(&here, "b").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_lock_the_same_rows_in_opposite_order_are_both_committed() {
+    check_opposite_order(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closures_alone_that_lock_the_same_rows_in_opposite_order_are_both_committed() {
+    check_opposite_order(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,7 +49,8 @@ struct Wires {
     server: (String, u16),
     away: AtomicBool,
     closed: AtomicBool,
-    faults: Mutex<VecDeque<Fault>>,
+    /// Faults to come, and whether the server goes away with them.
+    faults: Mutex<VecDeque<(Fault, bool)>>,
     connections: Mutex<Vec<Ends>>,
 }
 
@@ -93,7 +94,12 @@ impl Proxy {
 
     /// Lets `fault` happen to the first connection that comes to its place.
     pub(crate) fn inject(&self, fault: Fault) {
-        self.wires.faults.lock().push_back(fault);
+        self.wires.faults.lock().push_back((fault, false));
+    }
+
+    /// As [`Proxy::inject`]; from that moment on no new connections are made.
+    pub(crate) fn inject_and_go_away(&self, fault: Fault) {
+        self.wires.faults.lock().push_back((fault, true));
     }
 
     /// Whether every injected fault has happened.
@@ -183,7 +189,7 @@ impl Wires {
     /// The fault that `chunk` runs into; `passed` counts what the connection has passed of it.
     fn fault_at(&self, mut chunk: &[u8], passed: &mut usize) -> Option<Breaks> {
         let mut faults = self.faults.lock();
-        let fault = *faults.front()?;
+        let (fault, goes_away) = *faults.front()?;
         while let Some(awaited) = fault.after.get(*passed) {
             let at = chunk
                 .windows(awaited.len())
@@ -193,6 +199,9 @@ impl Wires {
         }
         *passed = 0;
         faults.pop_front();
+        if goes_away {
+            self.away.store(true, Ordering::SeqCst);
+        }
         Some(fault.breaks)
     }
 }
