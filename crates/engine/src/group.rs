@@ -5,7 +5,7 @@
 //! decides here; the `ready` mark only serves those who wait. All statements run along one index,
 //! in the order of that time.
 
-use taskyard_store::{Error, Migration, Tx, params};
+use taskyard_store::{Error, Migration, Tx, Value, params};
 
 use crate::lease::{self, Entry, Queue};
 use crate::timestamp::{Nanos, Timestamp};
@@ -191,12 +191,27 @@ const MOVE_AT_MOST: usize = 1000;
 /// Rounds until a claim that is always overtaken gives up; each means that others got something.
 const ROUNDS: usize = 1000;
 
-const CANDIDATES: &str = "SELECT id FROM leases WHERE subject = '' AND queue = $1 \
-     AND available_at <= $2 ORDER BY available_at, id LIMIT $3";
-const LOCK: &str = "SELECT priority, enqueued_at, available_at, attempt, data FROM leases \
+const FIRST: &str = "SELECT id, available_at FROM leases WHERE subject = '' AND queue = $1 \
+     ORDER BY available_at, id LIMIT $2";
+const LOCK: &str = "SELECT id, priority, enqueued_at, available_at, attempt, data FROM leases \
      WHERE id = $1 FOR UPDATE";
-const LOCK_IF_FREE: &str = "SELECT priority, enqueued_at, available_at, attempt, data \
+const LOCK_IF_FREE: &str = "SELECT id, priority, enqueued_at, available_at, attempt, data \
      FROM leases WHERE id = $1 FOR UPDATE SKIP LOCKED";
+const LOCK_NTH: &str = "SELECT id, priority, enqueued_at, available_at, attempt, data \
+     FROM leases WHERE id = (SELECT id FROM leases WHERE subject = '' AND queue = $1 \
+     AND available_at <= $2 ORDER BY available_at, id LIMIT 1 OFFSET $3) \
+     FOR UPDATE SKIP LOCKED";
+
+/// What a claim found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claimed {
+    /// What the claimer holds now.
+    pub entries: Vec<Entry>,
+    /// When, as far as was looked, the next entry becomes available. If that time has come by the
+    /// time the caller learns of it, an empty answer was out of date: a claim that took its time
+    /// to get here did not see as available what was put there meanwhile.
+    pub next: Option<Nanos>,
+}
 
 /// Claims entries at random among the first that are available. `Err` names the versions depended
 /// on that are gone. Nothing is found only if at some moment nothing was available, unless
@@ -206,7 +221,7 @@ pub fn claim(
     now: Timestamp,
     claim: &Claim,
     seed: u64,
-) -> Result<Result<Vec<Entry>, Vec<i64>>, Error> {
+) -> Result<Result<Claimed, Vec<i64>>, Error> {
     let missing = missing(tx, &claim.depends)?;
     if !missing.is_empty() {
         return Ok(Err(missing));
@@ -215,13 +230,13 @@ pub fn claim(
         claim,
         now,
         dice: Dice(seed),
-        claimed: Vec::new(),
+        found: Claimed::default(),
         moved: 0,
     };
     for group in &claim.groups {
         claiming.look_in(tx, &Queue::group(group))?;
     }
-    Ok(Ok(claiming.claimed))
+    Ok(Ok(claiming.found))
 }
 
 /// A claim under way.
@@ -229,74 +244,85 @@ struct Claiming<'a> {
     claim: &'a Claim,
     now: Timestamp,
     dice: Dice,
-    claimed: Vec<Entry>,
+    found: Claimed,
     /// Entries moved away for having been claimed too often.
     moved: usize,
 }
 
 impl Claiming<'_> {
     fn wanted(&self) -> usize {
-        self.claim.count.saturating_sub(self.claimed.len())
+        self.claim.count.saturating_sub(self.found.entries.len())
     }
 
     fn look_in(&mut self, tx: &mut Tx<'_>, queue: &Queue) -> Result<(), Error> {
-        let before = self.claimed.len();
+        let before = self.found.entries.len();
+        if self.wanted() == 1 {
+            // In a group with enough entries one look does, and passes over those before.
+            let nth = self.dice.below(CHOICE) as i64;
+            let now = Nanos::from(self.now);
+            self.take(tx, queue, LOCK_NTH, params![queue.as_str(), now, nth])?;
+        }
         for _ in 0..ROUNDS {
             if self.wanted() == 0 || self.moved >= MOVE_AT_MOST {
                 return Ok(());
             }
             // A hold that does not last leaves entries available; they are not to be found again.
-            let given = self.claimed.get(before..).unwrap_or_default();
+            let given = self.found.entries.get(before..).unwrap_or_default();
             let size = CHOICE.max(self.wanted()).saturating_add(given.len());
-            let mut ids: Vec<i64> = tx.query(
-                CANDIDATES,
-                params![queue.as_str(), Nanos::from(self.now), size as i64],
-                |row| row.get(0),
-            )?;
+            let first = tx.query(FIRST, params![queue.as_str(), size as i64], |row| {
+                Ok((row.get::<i64>(0)?, row.get::<Nanos>(1)?))
+            })?;
+            let now = Nanos::from(self.now);
+            let available = first.iter().take_while(|(_, at)| *at <= now);
+            let mut ids: Vec<i64> = available.map(|(id, _)| *id).collect();
             if !given.is_empty() {
                 ids.retain(|id| given.iter().all(|entry| entry.id != *id));
             }
-            let Some(patient) = ids.get(self.dice.below(ids.len())).copied() else {
+            if ids.is_empty() {
+                let next = first.iter().map(|(_, at)| *at).find(|at| *at > now);
+                self.found.next = self.found.next.into_iter().chain(next).min();
                 return Ok(());
-            };
+            }
+            let patient = ids[self.dice.below(ids.len())];
             let mut progress = false;
             while self.wanted() > 0 && !ids.is_empty() {
                 let id = ids.swap_remove(self.dice.below(ids.len()));
-                progress |= self.take(tx, queue, LOCK_IF_FREE, id)?;
+                progress |= self.take(tx, queue, LOCK_IF_FREE, params![id])?;
             }
             // All are locked by others. What they do with them is not known before they commit.
             if !progress {
-                self.take(tx, queue, LOCK, patient)?;
+                self.take(tx, queue, LOCK, params![patient])?;
             }
         }
         Err(tx.overtaken("a claim was overtaken again and again"))
     }
 
-    /// Claims an entry, or moves it away if it has been claimed too often; `false` if it is gone,
-    /// not available any more, or locked.
+    /// Claims the entry that `lock` finds, or moves it away if it has been claimed too often;
+    /// `false` if it is gone, not available any more, or locked.
     fn take(
         &mut self,
         tx: &mut Tx<'_>,
         queue: &Queue,
         lock: &'static str,
-        id: i64,
+        params: &[Value<'_>],
     ) -> Result<bool, Error> {
-        let locked = tx.query_opt(lock, params![id], |row| {
+        let locked = tx.query_opt(lock, params, |row| {
             Ok(Entry {
-                id,
+                id: row.get(0)?,
                 queue: queue.clone(),
-                priority: row.get(0)?,
-                enqueued_at: row.get(1)?,
-                available_at: row.get(2)?,
+                priority: row.get(1)?,
+                enqueued_at: row.get(2)?,
+                available_at: row.get(3)?,
                 owner: self.claim.owner.clone(),
                 subject: String::new(),
-                attempt: row.get(3)?,
-                data: row.get(4)?,
+                attempt: row.get(4)?,
+                data: row.get(5)?,
             })
         })?;
         let Some(mut entry) = locked.filter(|entry| !entry.is_held(self.now)) else {
             return Ok(false);
         };
+        let id = entry.id;
         entry.id = lease::new_id(tx)?;
         if let Some(give_up) = &self.claim.give_up
             && entry.attempt >= give_up.after
@@ -308,7 +334,7 @@ impl Claiming<'_> {
         entry.attempt += 1;
         entry.available_at = self.claim.until;
         hold(tx, self.now, id, &entry)?;
-        self.claimed.push(entry);
+        self.found.entries.push(entry);
         Ok(true)
     }
 }

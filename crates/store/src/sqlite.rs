@@ -55,8 +55,8 @@ impl Sqlite {
              PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; \
              PRAGMA temp_store = MEMORY;";
         let own = match role {
-            Role::Writer => "PRAGMA cache_size = -49152;",
-            Role::Reader => "PRAGMA cache_size = -8192; PRAGMA query_only = ON;",
+            Role::Writer => "PRAGMA cache_size = -16384;",
+            Role::Reader => "PRAGMA cache_size = -4096; PRAGMA query_only = ON;",
         };
         connection
             .execute_batch(common)

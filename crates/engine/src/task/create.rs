@@ -7,7 +7,7 @@ use taskyard_store::{Error, Tx, params};
 
 use super::refusal::Refusal;
 use super::run::{Created, Run, State};
-use super::{Priority, Requires, Task, dependency, group, record};
+use super::{Group, Priority, Requires, Task, dependency, group, record};
 use crate::lease;
 use crate::timestamp::Timestamp;
 
@@ -52,12 +52,64 @@ pub fn create(
     now: Timestamp,
     new: &NewTask,
 ) -> Result<Result<Task, Refusal>, Error> {
-    if let Some(known) = record::load_definition(tx, &new.id)? {
-        return existing(tx, new, &known);
-    }
-    let group_expires = new.expires.plus(GROUP_OUTLIVES_TASKS);
     let known_group = group::lock(tx, &new.group_id)?;
-    if let Some(known) = &known_group {
+    let dependencies = match examine(tx, new, known_group.as_ref())? {
+        Ok(dependencies) => dependencies,
+        // What a first request was allowed to do, its repetition finds done, whatever came between.
+        Err(refusal) => return Ok(existing(tx, new)?.unwrap_or(Err(refusal))),
+    };
+    let [number, lease_id] = lease::new_ids(tx, 2)?[..] else {
+        return Err(Error::Statement("the sequence gave too few numbers".to_owned()));
+    };
+    let mut task = unscheduled(new, number);
+    let is_pending = dependencies.iter().all(|(_, satisfied)| *satisfied);
+    if is_pending {
+        task.runs.push(Run::pending(Created::Scheduled, now));
+        task.lease_id = Some(lease_id);
+    }
+    // The first write, and the one that tells whether the task is there already.
+    if !record::insert(tx, &task)? {
+        let outcome = existing(tx, new)?;
+        return outcome.ok_or_else(|| tx.overtaken("the same task was created and removed"));
+    }
+    tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
+    let group_expires = new.expires.plus(GROUP_OUTLIVES_TASKS);
+    match known_group {
+        None => group::insert(tx, &new.group_id, &new.scheduler_id, group_expires)?,
+        Some(known) if known.expires < new.expires => {
+            group::extend(tx, &new.group_id, group_expires)?;
+        }
+        Some(_) => {}
+    }
+    for (required, satisfied) in &dependencies {
+        dependency::insert(tx, required, new, *satisfied)?;
+    }
+    if is_pending {
+        record::put_lease(tx, now, &task, lease_id)?;
+    }
+    tx.alarm(task.deadline.plus(super::DEADLINE_DELAY).0);
+    Ok(Ok(task))
+}
+
+/// The task that the same request created before, or the conflict with another one of its id;
+/// `None` if the id is free.
+fn existing(tx: &mut Tx<'_>, new: &NewTask) -> Result<Option<Result<Task, Refusal>>, Error> {
+    let Some(known) = record::load_definition(tx, &new.id)? else {
+        return Ok(None);
+    };
+    if !same_json(&known, &new.definition) {
+        return Ok(Some(Err(Refusal::Different(new.id.clone()))));
+    }
+    Ok(record::load(tx, &new.id)?.map(Ok))
+}
+
+/// Whether the group takes the task, and each of its dependencies with whether it is satisfied.
+fn examine(
+    tx: &mut Tx<'_>,
+    new: &NewTask,
+    group: Option<&Group>,
+) -> Result<Result<Vec<(String, bool)>, Refusal>, Error> {
+    if let Some(known) = group {
         if known.scheduler_id != new.scheduler_id {
             return Ok(Err(Refusal::OtherScheduler {
                 group_id: new.group_id.clone(),
@@ -69,42 +121,7 @@ pub fn create(
             return Ok(Err(Refusal::Sealed(new.group_id.clone())));
         }
     }
-    let dependencies = match examine_dependencies(tx, new)? {
-        Ok(dependencies) => dependencies,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-
-    match known_group {
-        None => group::insert(tx, &new.group_id, &new.scheduler_id, group_expires)?,
-        Some(known) if known.expires < new.expires => {
-            group::extend(tx, &new.group_id, group_expires)?;
-        }
-        Some(_) => {}
-    }
-    for (required, satisfied) in &dependencies {
-        dependency::insert(tx, required, new, *satisfied)?;
-    }
-    let mut task = unscheduled(new, lease::new_id(tx)?);
-    if dependencies.iter().all(|(_, satisfied)| *satisfied) {
-        task.runs.push(Run::pending(Created::Scheduled, now));
-        record::enqueue(tx, now, &mut task)?;
-    }
-    if !record::insert(tx, &task)? {
-        return Err(tx.overtaken("the same task was created at the same time"));
-    }
-    tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
-    tx.alarm(task.deadline.plus(super::DEADLINE_DELAY).0);
-    Ok(Ok(task))
-}
-
-fn existing(tx: &mut Tx<'_>, new: &NewTask, known: &str) -> Result<Result<Task, Refusal>, Error> {
-    if !same_json(known, &new.definition) {
-        return Ok(Err(Refusal::Different(new.id.clone())));
-    }
-    match record::load(tx, &new.id)? {
-        Some(task) => Ok(Ok(task)),
-        None => Err(tx.overtaken("a task was removed while it was looked at")),
-    }
+    examine_dependencies(tx, new)
 }
 
 fn unscheduled(new: &NewTask, number: i64) -> Task {

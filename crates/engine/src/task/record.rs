@@ -161,7 +161,20 @@ const UPDATE: &str = "UPDATE tasks SET retries_left = $2, is_open = $3, ever_res
      runs = $5, lease_id = $6 WHERE number = $1";
 
 /// Puts the last run of `task` into its queue and notes the lease.
-pub(super) fn enqueue(tx: &mut Tx<'_>, now: Timestamp, task: &mut Task) -> Result<(), Error> {
+fn enqueue(tx: &mut Tx<'_>, now: Timestamp, task: &mut Task) -> Result<(), Error> {
+    let lease_id = lease::new_id(tx)?;
+    put_lease(tx, now, task, lease_id)?;
+    task.lease_id = Some(lease_id);
+    Ok(())
+}
+
+/// Puts the last run of `task` into its queue as the lease of this id.
+pub(super) fn put_lease(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: &Task,
+    lease_id: i64,
+) -> Result<(), Error> {
     let queue = Queue::runs(&task.task_queue_id);
     let entry = NewEntry {
         priority: task.priority as i64,
@@ -170,8 +183,7 @@ pub(super) fn enqueue(tx: &mut Tx<'_>, now: Timestamp, task: &mut Task) -> Resul
         attempt: task.runs.len() as i64 - 1,
         ..NewEntry::ready(&queue, now)
     };
-    task.lease_id = lease::put(tx, now, &[entry])?.first().copied();
-    Ok(())
+    lease::put_as(tx, now, &entry, lease_id)
 }
 
 /// Stores what an event made of a locked task, moves its lease, and lets dependents follow.
