@@ -12,6 +12,7 @@ mod postgres;
 mod queue;
 mod report;
 mod server;
+mod taskstore;
 mod usage;
 
 use anyhow::Context as _;
@@ -31,6 +32,8 @@ struct Arguments {
 enum Bench {
     /// Taskcluster's queue: create, claim, complete.
     Queue(queue::Options),
+    /// Taskstore: update, claim, and updates of ten thousand tasks.
+    Taskstore(taskstore::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
             result = async {
                 match bench {
                     Bench::Queue(options) => Box::pin(queue::run(options)).await,
+                    Bench::Taskstore(options) => Box::pin(taskstore::run(options)).await,
                 }
             } => result,
         }

@@ -19,20 +19,39 @@ pub struct Script {
 }
 
 impl Script {
-    /// The Python scenario, run by the interpreter that `variable` names.
+    /// The Python scenario of a task graph, run by the interpreter that `variable` names.
     pub fn python(variable: &str) -> Result<Self> {
+        Self::of_python(variable, "python/scenario.py")
+    }
+
+    /// The Python scenario of clients, roles and credentials, run by the interpreter that
+    /// `variable` names.
+    pub fn python_access(variable: &str) -> Result<Self> {
+        Self::of_python(variable, "python/access.py")
+    }
+
+    fn of_python(variable: &str, file: &str) -> Result<Self> {
         Ok(Self {
             program: surrounding(variable)?.into(),
-            file: here("python/scenario.py"),
+            file: here(file),
             environment: vec![("PYTHONDONTWRITEBYTECODE", "1".to_owned())],
         })
     }
 
-    /// The JavaScript scenario.
+    /// The JavaScript scenario of a task graph.
     pub fn node() -> Result<Self> {
+        Self::of_node("node/scenario.mjs")
+    }
+
+    /// The JavaScript scenario of clients, roles and credentials.
+    pub fn node_access() -> Result<Self> {
+        Self::of_node("node/access.mjs")
+    }
+
+    fn of_node(file: &str) -> Result<Self> {
         Ok(Self {
             program: surrounding("TASKYARD_TEST_NODE")?.into(),
-            file: here("node/scenario.mjs"),
+            file: here(file),
             environment: vec![("NODE_MODULES", surrounding("TASKYARD_TEST_NODE_MODULES")?)],
         })
     }

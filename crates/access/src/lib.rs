@@ -52,10 +52,11 @@ pub mod seal;
 pub mod sign;
 pub mod slugid;
 pub mod temporary;
+pub mod token;
 
 pub use authenticate::{Authenticated, HawkRequest, Outcome, authenticate};
-pub use directory::{Directory, DirectoryError, Snapshot};
 pub use client::{Client, Secret, new_access_token};
+pub use directory::{Deed, Directory, DirectoryError, Snapshot};
 pub use expression::{Expression, Param, RenderError};
 pub use hawk::{payload_hash, payload_hash_matches};
 pub use host::{HostError, HostPort, host_and_port};
@@ -66,3 +67,4 @@ pub use scope_set::{ScopeList, ScopeSet};
 pub use seal::{Place, SealError, Sealer};
 pub use sign::{Credentials, Payload, SignError, Signer};
 pub use temporary::{TemporaryCredentials, TemporaryError};
+pub use token::Token;

@@ -1,7 +1,11 @@
 //! A request that got as far as its handler.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
 use serde_json::Value;
-use taskyard_access::{Expression, Param, ScopeSet};
+use taskyard_access::{Expression, Param, Rendered, ScopeSet};
 use taskyard_engine::Timestamp;
 
 use crate::error::{ApiError, Code};
@@ -27,13 +31,26 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     pub(crate) query: Vec<(String, String)>,
     /// The body with defaults filled in; an empty object if there is none.
-    pub(crate) payload: Value,
+    pub(crate) payload: Arc<Value>,
+    /// The request itself, for methods that judge it on their own.
+    pub(crate) original: Option<Arc<Original>>,
+}
+
+/// A request as it came.
+#[derive(Debug)]
+pub(crate) struct Original {
+    pub(crate) parts: Parts,
+    pub(crate) body: Bytes,
+    pub(crate) trust_forwarded: bool,
 }
 
 impl Call {
     /// A URL parameter of the method's route.
     pub(crate) fn param(&self, name: &str) -> &str {
-        self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        self.params
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// The number of a run. Its pattern allows numbers that no run can have; those become the
@@ -44,12 +61,18 @@ impl Call {
 
     /// A query value.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A string of the body.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.payload.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.payload
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Checks the method's scopes, with `more` parameters beside those of the URL.
@@ -69,16 +92,24 @@ pub(crate) fn authorize(
     more: &[(&str, Param<'_>)],
 ) -> Result<(), ApiError> {
     let find = |name: &str| {
-        more.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).or_else(|| {
-            params
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| Param::from(value.clone()))
-        })
+        more.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone())
+            .or_else(|| {
+                params
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| Param::from(value.clone()))
+            })
     };
-    let Some(required) = expression.render(&find).map_err(ApiError::internal)? else {
-        return Ok(());
-    };
+    match expression.render(&find).map_err(ApiError::internal)? {
+        Some(required) => require(caller, &required),
+        None => Ok(()),
+    }
+}
+
+/// Checks that `caller` has what is required.
+pub(crate) fn require(caller: &Caller, required: &Rendered) -> Result<(), ApiError> {
     if required.satisfied_by(&caller.scopes) {
         return Ok(());
     }

@@ -20,9 +20,10 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
     let rest = text.get(19..)?;
     let (fraction, zone) = match rest.strip_prefix('.') {
-        Some(rest) => {
-            rest.split_at(rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len()))
-        }
+        Some(rest) => rest.split_at(
+            rest.find(|next: char| !next.is_ascii_digit())
+                .unwrap_or(rest.len()),
+        ),
         None => ("", rest),
     };
     let millis: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -62,7 +63,13 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "2026-02-30T10:00:00Z", "2026-03-01", "2026-03-01T25:00:00Z", "now"] {
+        for text in [
+            "",
+            "2026-02-30T10:00:00Z",
+            "2026-03-01",
+            "2026-03-01T25:00:00Z",
+            "now",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

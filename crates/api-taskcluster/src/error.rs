@@ -1,7 +1,10 @@
 //! Errors as Taskcluster's clients read them.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::{Value, json};
+use taskyard_access::DirectoryError;
 use taskyard_engine::{Timestamp, artifact, task};
 
 use crate::reply::Reply;
@@ -72,13 +75,16 @@ impl Code {
 pub(crate) struct RequestInfo {
     pub(crate) method: &'static str,
     pub(crate) params: Value,
-    pub(crate) payload: Value,
+    pub(crate) payload: Arc<Value>,
     pub(crate) time: Timestamp,
 }
 
 impl ApiError {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        ApiError { code, message: message.into() }
+        ApiError {
+            code,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn input(message: impl Into<String>) -> Self {
@@ -96,7 +102,10 @@ impl ApiError {
     /// A fault of the server: the text is for the log, the client gets a general one.
     pub(crate) fn internal(what: impl std::fmt::Display) -> Self {
         tracing::error!(error = %what, "a request failed on our side");
-        Self::new(Code::InternalServerError, "The server failed on this request; its log has more.")
+        Self::new(
+            Code::InternalServerError,
+            "The server failed on this request; its log has more.",
+        )
     }
 
     pub(crate) fn into_reply(self, info: RequestInfo) -> Reply {
@@ -115,7 +124,7 @@ impl ApiError {
             "requestInfo": {
                 "method": info.method,
                 "params": info.params,
-                "payload": info.payload,
+                "payload": *info.payload,
                 "time": time,
             },
         }))
@@ -135,6 +144,15 @@ impl From<taskyard_store::Error> for ApiError {
             Self::new(Code::ServiceUnavailable, error.to_string())
         } else {
             Self::internal(error)
+        }
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Store(error) => error.into(),
+            DirectoryError::Seal(error) => Self::internal(error),
         }
     }
 }
@@ -166,7 +184,10 @@ impl From<artifact::Refusal> for ApiError {
     }
 }
 
-fn capitalized(text: &str) -> String {
+pub(crate) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }

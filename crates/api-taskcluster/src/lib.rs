@@ -4,6 +4,8 @@
 //! validates, and is served as the service's reference document. [`service`] holds what all
 //! services do alike, a folder each holds what one service does.
 
+pub mod auth;
+mod authentication;
 mod call;
 mod date_time;
 mod error;

@@ -16,6 +16,7 @@ pub(crate) enum Verb {
     Get,
     Post,
     Put,
+    Delete,
 }
 
 impl Verb {
@@ -25,6 +26,7 @@ impl Verb {
             Verb::Get => "get",
             Verb::Post => "post",
             Verb::Put => "put",
+            Verb::Delete => "delete",
         }
     }
 
@@ -34,6 +36,7 @@ impl Verb {
             Verb::Get => method == http::Method::GET || method == http::Method::HEAD,
             Verb::Post => method == http::Method::POST,
             Verb::Put => method == http::Method::PUT,
+            Verb::Delete => method == http::Method::DELETE,
         }
     }
 }
@@ -42,6 +45,7 @@ impl Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stability {
     Stable,
+    Experimental,
     Deprecated,
 }
 
@@ -49,6 +53,7 @@ impl Stability {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Stability::Stable => "stable",
+            Stability::Experimental => "experimental",
             Stability::Deprecated => "deprecated",
         }
     }
@@ -64,8 +69,7 @@ pub(crate) enum Output {
 }
 
 /// Runs a method.
-pub(crate) type Handler<S> =
-    fn(Arc<S>, Call) -> BoxFuture<'static, Result<Reply, ApiError>>;
+pub(crate) type Handler<S> = fn(Arc<S>, Call) -> BoxFuture<'static, Result<Reply, ApiError>>;
 
 /// One method, as its service's table of contents declares it.
 pub(crate) struct Method<S> {
@@ -89,11 +93,15 @@ pub(crate) struct Method<S> {
     pub(crate) handler: Handler<S>,
     /// Whether the scopes can be checked from the URL alone, before anything else is looked at.
     pub(crate) early: bool,
+    /// Whether the handler gets the request itself, to judge it on its own.
+    pub(crate) sees_original: bool,
 }
 
 impl<S> std::fmt::Debug for Method<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Method").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Method")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,6 +128,7 @@ impl<S> Method<S> {
             description: "",
             handler,
             early: false,
+            sees_original: false,
         }
     }
 
@@ -127,7 +136,10 @@ impl<S> Method<S> {
     ///
     /// # Panics
     /// On an expression that is none; the tables are built by tests, so a release has none.
-    #[expect(clippy::expect_used, reason = "tables are constants, and every test builds them")]
+    #[expect(
+        clippy::expect_used,
+        reason = "tables are constants, and every test builds them"
+    )]
     pub(crate) fn scopes(mut self, expression: serde_json::Value) -> Self {
         let expression =
             Expression::try_from(expression).expect("a scope expression in a table of contents");
@@ -154,8 +166,19 @@ impl<S> Method<S> {
         self
     }
 
+    /// Gives the handler the request itself, to find out on its own who sent it.
+    pub(crate) fn sees_original(mut self) -> Self {
+        self.sees_original = true;
+        self
+    }
+
     pub(crate) fn deprecated(mut self) -> Self {
         self.stability = Stability::Deprecated;
+        self
+    }
+
+    pub(crate) fn experimental(mut self) -> Self {
+        self.stability = Stability::Experimental;
         self
     }
 

@@ -22,10 +22,14 @@ pub(crate) fn limit(call: &Call) -> usize {
 
 /// Where the page begins; `start` for the first one.
 pub(crate) fn position<T: DeserializeOwned>(call: &Call, start: T) -> Result<T, ApiError> {
-    let Some(token) = call.query("continuationToken") else { return Ok(start) };
+    let Some(token) = call.query("continuationToken") else {
+        return Ok(start);
+    };
     URL_SAFE_NO_PAD
         .decode(token)
         .ok()
+        // No name has a NUL, and PostgreSQL would not even look for one.
+        .filter(|bytes| !bytes.windows(6).any(|piece| piece == br"\u0000"))
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .ok_or_else(|| {
             ApiError::input("The continuationToken is none that this method has given out.")
@@ -44,5 +48,7 @@ pub(crate) fn cut<T, P: Serialize>(
     }
     items.truncate(limit);
     let last = items.last().map(position)?;
-    serde_json::to_vec(&last).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+    serde_json::to_vec(&last)
+        .ok()
+        .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }

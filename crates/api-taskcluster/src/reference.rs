@@ -36,8 +36,10 @@ impl References {
                 (format!("/references/{name}/v1/api.json"), document)
             })
             .collect();
-        let urls: Vec<String> =
-            documents.keys().map(|path| format!("{root_url}{path}")).collect();
+        let urls: Vec<String> = documents
+            .keys()
+            .map(|path| format!("{root_url}{path}"))
+            .collect();
         let manifest = json!({
             "$schema": format!("{root_url}/schemas/common/manifest-v3.json#"),
             "references": urls,
@@ -54,9 +56,7 @@ impl References {
         };
         match found {
             Some(document) => Json(document).into_response(),
-            None => {
-                (StatusCode::NOT_FOUND, Json(json!({"error": "Not found"}))).into_response()
-            }
+            None => (StatusCode::NOT_FOUND, Json(json!({"error": "Not found"}))).into_response(),
         }
     }
 }

@@ -23,7 +23,11 @@ impl Reply {
         match serde_json::to_vec(body) {
             Ok(body) => {
                 let headers = vec![(CONTENT_TYPE, JSON)];
-                Reply { status: StatusCode::OK, headers, body: body.into() }
+                Reply {
+                    status: StatusCode::OK,
+                    headers,
+                    body: body.into(),
+                }
             }
             Err(error) => {
                 // Our answers have string keys and finite numbers; this would be a bug.
@@ -35,13 +39,24 @@ impl Reply {
 
     /// An answer without a body.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Reply { status, headers: Vec::new(), body: Bytes::new() }
+        Reply {
+            status,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     /// An answer of plain text.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
-        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
-        Reply { status: StatusCode::OK, headers, body: text.into() }
+        let headers = vec![(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        )];
+        Reply {
+            status: StatusCode::OK,
+            headers,
+            body: text.into(),
+        }
     }
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {

@@ -13,6 +13,8 @@ enum Segment {
     TaskQueueId(&'static str),
     /// Everything that is left, at least one segment.
     Rest(&'static str),
+    /// Everything that is left, perhaps nothing; a slash at the end belongs to it.
+    Splat(&'static str),
 }
 
 /// A route, ready to be matched.
@@ -43,10 +45,14 @@ impl Route {
             .skip(1)
             .filter(|segment| !segment.is_empty())
             .map(|segment| {
-                match segment.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+                match segment
+                    .strip_prefix('<')
+                    .and_then(|rest| rest.strip_suffix('>'))
+                {
                     None => Segment::Literal(segment),
                     Some("taskQueueId") => Segment::TaskQueueId("taskQueueId"),
                     Some("name") => Segment::Rest("name"),
+                    Some("prefix") => Segment::Splat("prefix"),
                     Some(name) => Segment::Parameter(name),
                 }
             })
@@ -58,9 +64,10 @@ impl Route {
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &'static str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
-            Segment::Parameter(name) | Segment::TaskQueueId(name) | Segment::Rest(name) => {
-                Some(*name)
-            }
+            Segment::Parameter(name)
+            | Segment::TaskQueueId(name)
+            | Segment::Rest(name)
+            | Segment::Splat(name) => Some(*name),
         })
     }
 
@@ -68,13 +75,22 @@ impl Route {
     pub(crate) fn has_plain_parameter(&self, wanted: &str) -> bool {
         self.segments.iter().any(|segment| match segment {
             Segment::Parameter(name) | Segment::TaskQueueId(name) => *name == wanted,
-            Segment::Literal(_) | Segment::Rest(_) => false,
+            Segment::Literal(_) | Segment::Rest(_) | Segment::Splat(_) => false,
         })
+    }
+
+    fn ends_in_splat(&self) -> bool {
+        matches!(self.segments.last(), Some(Segment::Splat(_)))
     }
 
     /// Matches the still escaped segments of a path.
     pub(crate) fn matches(&self, path: &[&str]) -> Match {
         let mut values = Vec::new();
+        let path = match path {
+            // One trailing slash is optional, both ways.
+            [path @ .., ""] if !path.is_empty() && !self.ends_in_splat() => path,
+            _ => path,
+        };
         if !match_segments(&self.segments, path, &mut values) {
             return Match::No;
         }
@@ -91,15 +107,21 @@ fn match_segments(
     path: &[&str],
     values: &mut Vec<(&'static str, String)>,
 ) -> bool {
-    let Some((segment, segments)) = segments.split_first() else { return path.is_empty() };
-    let Some((first, rest)) = path.split_first() else { return false };
+    let Some((segment, segments)) = segments.split_first() else {
+        return path.is_empty();
+    };
+    let Some((first, rest)) = path.split_first() else {
+        return false;
+    };
     match segment {
-        Segment::Literal(literal) => {
-            literal == first && match_segments(segments, rest, values)
-        }
+        Segment::Literal(literal) => literal == first && match_segments(segments, rest, values),
         Segment::Rest(name) => {
             values.push((name, path.join("/")));
             segments.is_empty() && path.iter().any(|part| !part.is_empty())
+        }
+        Segment::Splat(name) => {
+            values.push((name, path.join("/")));
+            segments.is_empty()
         }
         Segment::Parameter(_) | Segment::TaskQueueId(_) if first.is_empty() => false,
         Segment::Parameter(name) => {
@@ -158,10 +180,22 @@ mod tests {
     #[test]
     fn a_task_queue_id_comes_escaped_or_in_two_segments() {
         let route = "/task-queues/<taskQueueId>/counts";
-        assert_eq!(matched(route, "/task-queues/p%2Fw/counts"), Some(vec!["p/w".into()]));
-        assert_eq!(matched(route, "/task-queues/p/w/counts"), Some(vec!["p/w".into()]));
-        assert_eq!(matched("/claim-work/<taskQueueId>", "/claim-work/p/w"), Some(vec!["p/w".into()]));
-        assert_eq!(matched("/claim-work/<taskQueueId>", "/claim-work/p/w/x"), None);
+        assert_eq!(
+            matched(route, "/task-queues/p%2Fw/counts"),
+            Some(vec!["p/w".into()])
+        );
+        assert_eq!(
+            matched(route, "/task-queues/p/w/counts"),
+            Some(vec!["p/w".into()])
+        );
+        assert_eq!(
+            matched("/claim-work/<taskQueueId>", "/claim-work/p/w"),
+            Some(vec!["p/w".into()])
+        );
+        assert_eq!(
+            matched("/claim-work/<taskQueueId>", "/claim-work/p/w/x"),
+            None
+        );
     }
 
     #[test]
@@ -175,13 +209,36 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_may_be_empty_but_not_missing_and_keeps_its_last_slash() {
+        let route = "/aws/s3/<bucket>/<prefix>";
+        let prefix = |path| matched(route, path).and_then(|mut values| values.pop());
+        assert_eq!(prefix("/aws/s3/b/"), Some(String::new()));
+        assert_eq!(prefix("/aws/s3/b/x/y%2Fz/"), Some("x/y/z/".into()));
+        assert_eq!(prefix("/aws/s3/b//x"), Some("/x".into()));
+        assert_eq!(prefix("/aws/s3/b"), None);
+    }
+
+    #[test]
+    fn one_trailing_slash_makes_no_difference() {
+        assert_eq!(matched("/clients/", "/clients"), Some(vec![]));
+        assert_eq!(matched("/clients/", "/clients/"), Some(vec![]));
+        assert_eq!(matched("/clients/", "/clients//"), None);
+    }
+
+    #[test]
     fn empty_segments_match_no_parameter() {
         assert_eq!(matched("/task/<taskId>", "/task/"), None);
     }
 
     #[test]
     fn a_broken_escape_is_told_apart_from_no_match() {
-        assert_eq!(Route::new("/task/<taskId>").matches(&["task", "%zz"]), Match::Undecodable);
-        assert_eq!(Route::new("/task/<taskId>").matches(&["task", "%ff"]), Match::Undecodable);
+        assert_eq!(
+            Route::new("/task/<taskId>").matches(&["task", "%zz"]),
+            Match::Undecodable
+        );
+        assert_eq!(
+            Route::new("/task/<taskId>").matches(&["task", "%ff"]),
+            Match::Undecodable
+        );
     }
 }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};
-use taskyard_access::{Directory, HawkRequest, Outcome, authenticate, host_and_port};
+use taskyard_access::{Directory, ScopeSet};
 use taskyard_engine::Timestamp;
 use taskyard_engine::clock::Clock;
 
-use crate::call::{Call, Caller, authorize};
+use crate::authentication::{Lookup, Sender, Sent, content_type};
+use crate::call::{Call, Caller, Original, authorize};
 use crate::error::{ApiError, Code, RequestInfo};
 use crate::method::{Method, Output};
 use crate::parameter;
@@ -67,7 +68,16 @@ impl<S: Send + Sync + 'static> Service<S> {
             .collect();
         let state = Arc::new(state);
         let headers = shared_headers();
-        Service { name, title, description, methods, inputs, state, context, headers }
+        Service {
+            name,
+            title,
+            description,
+            methods,
+            inputs,
+            state,
+            context,
+            headers,
+        }
     }
 
     /// The path that all methods begin with.
@@ -90,11 +100,7 @@ impl<S: Send + Sync + 'static> Service<S> {
     async fn dispatch(&self, parts: &Parts, body: Body) -> Reply {
         let path = parts.uri.path();
         let rest = path.get(self.prefix().len()..).unwrap_or_default();
-        let mut segments: Vec<&str> = rest.split('/').skip(1).collect();
-        // One trailing slash is optional, both ways.
-        if segments.len() > 1 && segments.last() == Some(&"") {
-            segments.pop();
-        }
+        let segments: Vec<&str> = rest.split('/').skip(1).collect();
         if parts.method == http::Method::OPTIONS {
             return self.options(&segments);
         }
@@ -115,7 +121,7 @@ impl<S: Send + Sync + 'static> Service<S> {
         let mut info = RequestInfo {
             method: method.name,
             params: json!({}),
-            payload: json!({}),
+            payload: Arc::new(json!({})),
             time: now,
         };
         let Some(params) = params else {
@@ -127,7 +133,10 @@ impl<S: Send + Sync + 'static> Service<S> {
         };
         let schema = self.inputs.get(at).and_then(Option::as_deref);
         let schema = schema.and_then(|name| self.context.schemas.get(name));
-        match self.run(parts, body, method, schema, params, &mut info).await {
+        match self
+            .run(parts, body, method, schema, params, &mut info)
+            .await
+        {
             Ok(reply) => reply,
             Err(error) => error.into_reply(info),
         }
@@ -144,23 +153,34 @@ impl<S: Send + Sync + 'static> Service<S> {
         info: &mut RequestInfo,
     ) -> Result<Reply, ApiError> {
         info.params = Value::Object(
-            params.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect(),
+            params
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
+                .collect(),
         );
-        let content_type = content_type(&parts.headers);
-        let is_json = content_type == "application/json";
+        let is_json = content_type(&parts.headers) == "application/json";
         let bytes = read_body(body).await?;
-        let mut payload = parse(&bytes, is_json, info)?;
+        info.payload = Arc::new(parse(&bytes, is_json, info)?);
 
         let caller = match &method.scopes {
             Some(expression) => {
-                let caller = self.authenticate(parts, &bytes, content_type, is_json, info.time)?;
+                let trust_forwarded = self.context.trust_forwarded;
+                let sent = Sent {
+                    parts,
+                    body: &bytes,
+                    trust_forwarded,
+                };
+                let caller = self.authenticate(sent, info.time).await?;
                 if method.early {
                     authorize(&caller, expression, &params, &[])?;
                 }
                 caller
             }
             // Without scopes nobody looks at credentials at all.
-            None => Caller { client_id: None, scopes: taskyard_access::ScopeSet::new([""; 0]) },
+            None => Caller {
+                client_id: None,
+                scopes: ScopeSet::default(),
+            },
         };
         check_params(&params)?;
         let query = read_query(parts.uri.query().unwrap_or_default(), method.query)?;
@@ -172,8 +192,8 @@ impl<S: Send + Sync + 'static> Service<S> {
                 ));
             }
             let schema = schema.ok_or_else(|| ApiError::internal(format!("no schema {input}")))?;
-            let checked = schema.validate(&mut payload);
-            info.payload.clone_from(&payload);
+            // Defaults are filled in, so errors repeat the body with them.
+            let checked = schema.validate(Arc::make_mut(&mut info.payload));
             checked.map_err(|violations| self.invalid(input, &violations))?;
         }
         let call = Call {
@@ -182,78 +202,57 @@ impl<S: Send + Sync + 'static> Service<S> {
             scopes: method.scopes.clone(),
             params,
             query,
-            payload,
+            payload: Arc::clone(&info.payload),
+            original: method.sees_original.then(|| {
+                let trust_forwarded = self.context.trust_forwarded;
+                Arc::new(Original {
+                    parts: parts.clone(),
+                    body: bytes,
+                    trust_forwarded,
+                })
+            }),
         };
         (method.handler)(Arc::clone(&self.state), call).await
     }
 
     fn invalid(&self, input: &str, violations: &[crate::schema::Violation]) -> ApiError {
-        let list: String = violations.iter().map(|each| format!("\n  * {each}")).collect();
+        let list: Vec<String> = violations
+            .iter()
+            .map(|each| format!("  * {each}"))
+            .collect();
         let url = self.context.schemas.url(&format!("{}/{input}", self.name));
         ApiError::new(
             Code::InputValidationError,
-            format!("Schema Validation Failed!\nRejecting Schema: {url}\nErrors:{list}"),
+            format!(
+                "Schema Validation Failed!\nRejecting Schema: {url}\nErrors:\n{}",
+                list.join("\n")
+            ),
         )
     }
 
-    fn authenticate(
-        &self,
-        parts: &Parts,
-        body: &[u8],
-        content_type: &str,
-        is_json: bool,
-        now: Timestamp,
-    ) -> Result<Caller, ApiError> {
-        let refused = |text: String| ApiError::new(Code::AuthenticationFailed, text);
-        let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let authorization = authorizations.next();
-        if authorizations.next().is_some() {
-            return Err(refused("Bad Request: several Authorization headers".to_owned()));
+    /// Who calls. A client that is not known here may have been made on another node a moment
+    /// ago, so it is looked for once more.
+    async fn authenticate(&self, sent: Sent<'_>, now: Timestamp) -> Result<Caller, ApiError> {
+        let directory = &self.context.directory;
+        let (mut sender, mut lookup) = sent.judge(now, &directory.snapshot());
+        if matches!(lookup, Lookup::Missed) {
+            let known = directory.catch_up().await?;
+            (sender, lookup) = sent.judge(now, &known);
         }
-        let authorization = match authorization.map(HeaderValue::to_str) {
-            None => None,
-            Some(Ok(text)) => Some(text),
-            Some(Err(_)) => return Err(refused("Bad Request: Invalid header syntax".to_owned())),
-        };
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let forwarded = |name: &str| header(name).filter(|_| self.context.trust_forwarded);
-        // HTTP/2 has the host in the target.
-        let host = parts.uri.authority().map_or_else(|| header("host"), |host| Some(host.as_str()));
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let request_without_host =
-            HawkRequest { method: parts.method.as_str(), target, host: "", port: 0, authorization };
-        if request_without_host.has_two_schemes() {
-            return Err(refused("Cannot use two schemes of authentication at once.".to_owned()));
+        let sender = sender?;
+        if let Lookup::Found(client) = lookup {
+            directory.note_use(&client.client_id, now.millis());
         }
-        let at = host_and_port(
-            host,
-            forwarded("x-forwarded-port"),
-            forwarded("x-forwarded-proto"),
-            false,
-        )
-        .map_err(|error| refused(error.to_string()))?;
-        let request = HawkRequest { host: &at.host, port: at.port, ..request_without_host };
-        let snapshot = self.context.directory.snapshot();
-        let outcome = authenticate(
-            &request,
-            now.millis(),
-            &|client_id| snapshot.client(client_id),
-            &snapshot.roles,
-        );
-        match outcome {
-            Outcome::Anonymous { scopes, .. } => Ok(Caller { client_id: None, scopes }),
-            Outcome::Failed { message } => Err(refused(message)),
-            Outcome::Success(sender) => {
-                if let Some(hash) = &sender.hash {
-                    // Only JSON bodies are covered, as upstream reads no others.
-                    let covered = if is_json { body } else { &[] };
-                    if !taskyard_access::payload_hash_matches(hash, content_type, covered) {
-                        return Err(refused("Invalid payload hash".to_owned()));
-                    }
-                }
-                Ok(Caller { client_id: Some(sender.client_id), scopes: sender.scopes })
-            }
-        }
+        Ok(match sender {
+            Sender::Anonymous(scopes) => Caller {
+                client_id: None,
+                scopes,
+            },
+            Sender::Known(sender) => Caller {
+                client_id: Some(sender.client_id),
+                scopes: sender.scopes,
+            },
+        })
     }
 
     fn options(&self, segments: &[&str]) -> Reply {
@@ -325,7 +324,10 @@ fn shared_headers() -> HeaderMap {
         ("cache-control", "no-store no-cache must-revalidate"),
         ("access-control-allow-origin", "*"),
         ("access-control-max-age", "900"),
-        ("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE,TRACE,CONNECT"),
+        (
+            "access-control-allow-methods",
+            "OPTIONS,GET,HEAD,POST,PUT,DELETE,TRACE,CONNECT",
+        ),
         ("access-control-request-method", "*"),
         (
             "access-control-allow-headers",
@@ -339,18 +341,13 @@ fn shared_headers() -> HeaderMap {
     ];
     pairs
         .into_iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        })
         .collect()
-}
-
-/// The media type without its parameters, as sent; empty if there is none.
-fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim()
 }
 
 async fn read_body(body: Body) -> Result<Bytes, ApiError> {
@@ -370,7 +367,7 @@ fn parse(bytes: &[u8], is_json: bool, info: &mut RequestInfo) -> Result<Value, A
         return Ok(json!({}));
     }
     let malformed = |text: String, info: &mut RequestInfo| {
-        info.payload = Value::String(String::from_utf8_lossy(bytes).into_owned());
+        info.payload = Arc::new(String::from_utf8_lossy(bytes).into());
         ApiError::new(Code::MalformedPayload, text)
     };
     match serde_json::from_slice::<Value>(bytes) {
@@ -381,10 +378,12 @@ fn parse(bytes: &[u8], is_json: bool, info: &mut RequestInfo) -> Result<Value, A
                     info,
                 ));
             }
-            info.payload.clone_from(&payload);
             Ok(payload)
         }
-        Ok(_) => Err(malformed("The body must be a JSON object or array.".to_owned(), info)),
+        Ok(_) => Err(malformed(
+            "The body must be a JSON object or array.".to_owned(),
+            info,
+        )),
         Err(error) => Err(malformed(format!("The body is not JSON: {error}"), info)),
     }
 }
@@ -395,7 +394,13 @@ fn has_nul(json: &[u8]) -> bool {
     json.windows(6).enumerate().any(|(at, window)| {
         window == br"\u0000" && {
             let before = json.get(..at).unwrap_or_default();
-            before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+            before
+                .iter()
+                .rev()
+                .take_while(|byte| **byte == b'\\')
+                .count()
+                % 2
+                == 0
         }
     })
 }
@@ -406,7 +411,10 @@ fn check_params(params: &Params) -> Result<(), ApiError> {
         .filter_map(|(name, value)| {
             let pattern = parameter::of_parameter(name);
             (!pattern.matches(value)).then(|| {
-                format!("URL parameter '{name}' is '{value}', which does not match {}", pattern.text())
+                format!(
+                    "URL parameter '{name}' is '{value}', which does not match {}",
+                    pattern.text()
+                )
             })
         })
         .collect();
@@ -426,9 +434,13 @@ fn read_query(
             continue;
         }
         if !allowed.contains(&name.as_str()) {
-            problems.push(format!("Query-string parameter '{name}' is not known to this method"));
+            problems.push(format!(
+                "Query-string parameter '{name}' is not known to this method"
+            ));
         } else if values.iter().any(|(known, _)| *known == name) {
-            problems.push(format!("Query-string parameter '{name}' must be a string, given once"));
+            problems.push(format!(
+                "Query-string parameter '{name}' must be a string, given once"
+            ));
         } else {
             let pattern = parameter::of_query(&name);
             if !pattern.matches(&value) {
@@ -448,7 +460,10 @@ fn problems_to_error(problems: &[String]) -> Result<(), ApiError> {
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(ApiError::new(Code::InvalidRequestArguments, problems.join("\n")))
+        Err(ApiError::new(
+            Code::InvalidRequestArguments,
+            problems.join("\n"),
+        ))
     }
 }
 
@@ -489,6 +504,9 @@ mod tests {
         let error = read_query("limit=x&foo=1&limit=3", &["limit"]).expect_err("three problems");
         assert_eq!(error.message.lines().count(), 3, "{}", error.message);
         let read = read_query("continuationToken=a%20b+c&bewit=x", &["continuationToken"]);
-        assert_eq!(read, Ok(vec![("continuationToken".to_owned(), "a b c".to_owned())]));
+        assert_eq!(
+            read,
+            Ok(vec![("continuationToken".to_owned(), "a b c".to_owned())])
+        );
     }
 }

@@ -24,6 +24,7 @@ mod retry;
 mod service;
 pub mod slugid;
 pub mod taskcluster;
+pub mod taskstore;
 mod timestamp;
 mod transfer;
 mod url;

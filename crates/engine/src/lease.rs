@@ -6,6 +6,8 @@
 //!
 //! Cost: a claim reads the head of one index, whatever the number of waiting or held entries.
 
+use std::collections::BTreeMap;
+
 use taskyard_store::{Error, Row, Sequence, Topic, Tx, Value, params};
 
 use crate::batch;
@@ -401,28 +403,41 @@ pub struct Overview {
     pub queue: Queue,
     /// What it holds.
     pub depth: Depth,
-    /// When its oldest entry began to wait.
-    pub oldest: Timestamp,
+    /// When the oldest of its ready entries began to wait, if there is one.
+    pub oldest: Option<Timestamp>,
 }
 
-/// All queues that hold anything, up to `limit`, by name. Reads the whole table: for overviews and
-/// metrics that are asked for now and then.
+const READY_BY_QUEUE: &str = "SELECT queue, count(*), min(enqueued_at) FROM leases \
+     WHERE ready = 1 GROUP BY queue ORDER BY queue LIMIT $1";
+const HELD_BY_QUEUE: &str = "SELECT queue, count(*) FROM leases WHERE ready = 0 \
+     AND available_at < $1 GROUP BY queue ORDER BY queue LIMIT $2";
+
+/// The queues that hold anything, up to `limit` of those with ready and of those with held entries,
+/// by name. Reads two indexes whole: for metrics that are asked for now and then.
 pub fn overview(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Overview>, Error> {
-    tx.query(QUEUES, params![limit as i64], |row| {
-        let (ready, all): (i64, i64) = (row.get(1)?, row.get(2)?);
-        Ok(Overview {
-            queue: Queue(row.get(0)?),
-            depth: Depth {
-                ready,
-                held: all - ready,
-            },
-            oldest: row.get(3)?,
-        })
-    })
+    let mut lines: BTreeMap<Queue, Overview> = BTreeMap::new();
+    let line = |lines: &mut BTreeMap<Queue, Overview>, queue: Queue, depth: Depth, oldest| {
+        let line = lines.entry(queue.clone()).or_insert_with(|| Overview {
+            queue,
+            depth: Depth::default(),
+            oldest,
+        });
+        line.depth.ready += depth.ready;
+        line.depth.held += depth.held;
+    };
+    tx.query(READY_BY_QUEUE, params![limit as i64], |row| {
+        let depth = Depth { ready: row.get(1)?, held: 0 };
+        line(&mut lines, Queue(row.get(0)?), depth, Some(row.get(2)?));
+        Ok(())
+    })?;
+    // Shelved entries have the largest time there is.
+    tx.query(HELD_BY_QUEUE, params![i64::MAX, limit as i64], |row| {
+        let depth = Depth { ready: 0, held: row.get(1)? };
+        line(&mut lines, Queue(row.get(0)?), depth, None);
+        Ok(())
+    })?;
+    Ok(lines.into_values().collect())
 }
-
-const QUEUES: &str = "SELECT queue, CAST(sum(ready) AS BIGINT), count(*), min(enqueued_at) \
-     FROM leases GROUP BY queue ORDER BY queue LIMIT $1";
 
 /// An entry whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]

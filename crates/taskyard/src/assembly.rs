@@ -7,9 +7,11 @@ use axum::Router;
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
 use taskyard_access::{Directory, Sealer};
+use taskyard_api_taskcluster::auth::{self, Auth};
 use taskyard_api_taskcluster::queue::{self, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
 use taskyard_api_taskcluster::{Context, References};
+use taskyard_api_taskstore::Taskstore;
 use taskyard_client::Credentials;
 use taskyard_engine::clock::Clock;
 use taskyard_engine::timer::Timer;
@@ -26,10 +28,27 @@ use crate::queue_figures;
 use crate::{dev_clock, root};
 
 /// The APIs as the figures tell them apart. One line an API.
-const APIS: [Api; 3] = [
-    Api { prefix: "/api/queue/", name: "queue" },
-    Api { prefix: "/artifacts/", name: "artifacts" },
-    Api { prefix: "/bench/", name: "bench" },
+const APIS: [Api; 5] = [
+    Api {
+        prefix: "/api/auth/",
+        name: "auth",
+    },
+    Api {
+        prefix: "/api/queue/",
+        name: "queue",
+    },
+    Api {
+        prefix: "/artifacts/",
+        name: "artifacts",
+    },
+    Api {
+        prefix: "/bench/",
+        name: "bench",
+    },
+    Api {
+        prefix: "/taskstore/",
+        name: "taskstore",
+    },
 ];
 
 /// A server that has everything but a port.
@@ -37,6 +56,8 @@ const APIS: [Api; 3] = [
 pub(crate) struct Server {
     /// Every route, and the figures of its traffic.
     pub(crate) entrance: Entrance,
+    /// Taskstore alone, for a listener of its own.
+    pub(crate) taskstore: Entrance,
     /// The client that may do everything.
     pub(crate) root_credentials: Credentials,
     /// Whether this start made the root client.
@@ -59,17 +80,27 @@ pub(crate) async fn assemble(
     prepare_data_folder(config).await?;
     let clock = Clock::default();
     let store = open_store(config).await?;
-    let key_file =
-        config.secret_key_file.clone().unwrap_or_else(|| config.data.join("secret.key"));
+    let key_file = config
+        .secret_key_file
+        .clone()
+        .unwrap_or_else(|| config.data.join("secret.key"));
     let sealer = Arc::new(Sealer::from_key_file(&key_file)?);
     let directory = Directory::open(store.clone(), Arc::clone(&sealer), config.dev).await?;
     let directory = Arc::new(directory);
     let (root_credentials, root_is_new) = root::ensure(&directory, &clock, config).await?;
 
-    let files = Files::open(config.data.join("artifacts")).await.with_context(|| {
-        format!("cannot keep artifacts in {}", config.data.join("artifacts").display())
-    })?;
-    files.remove_drafts().await.context("cannot clear unfinished uploads")?;
+    let files = Files::open(config.data.join("artifacts"))
+        .await
+        .with_context(|| {
+            format!(
+                "cannot keep artifacts in {}",
+                config.data.join("artifacts").display()
+            )
+        })?;
+    files
+        .remove_drafts()
+        .await
+        .context("cannot clear unfinished uploads")?;
     let schemas = Arc::new(Schemas::load(root_url).context("a schema of ours is broken")?);
     let context = Context {
         clock: clock.clone(),
@@ -77,21 +108,46 @@ pub(crate) async fn assemble(
         schemas: Arc::clone(&schemas),
         trust_forwarded: config.trust_forwarded,
     };
-    let transfers = Arc::new(queue::transfers(root_url, sealer, files.clone(), clock.clone()));
+    let transfers = Arc::new(queue::transfers(
+        root_url,
+        sealer,
+        files.clone(),
+        clock.clone(),
+    ));
     let parts = queue::Parts {
         store: store.clone(),
         claim_timeout: config.claim_timeout,
         draining: draining.clone(),
         transfers: Arc::clone(&transfers),
     };
+    let auth = Arc::new(Auth::service(config.guarded.clone(), context.clone()));
     let queue = Arc::new(Queue::service(parts, context));
-    let references = References::new(root_url, schemas, [("queue", queue.reference())]);
-    let doors = Doors { queue, transfers, references: Arc::new(references) };
+    let references = References::new(
+        root_url,
+        schemas,
+        [("auth", auth.reference()), ("queue", queue.reference())],
+    );
+    let taskstore = Taskstore::new(taskyard_api_taskstore::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        directory: Arc::clone(&directory),
+        draining: draining.clone(),
+        trust_forwarded: config.trust_forwarded,
+    });
+    let references = Arc::new(references);
+    let doors = Doors {
+        auth,
+        queue,
+        transfers,
+        references,
+        taskstore: taskstore.clone(),
+    };
 
     let background = Background::default();
     background.run(figures.clone().keep_up());
     let following = Arc::clone(&directory);
     background.run(async move { following.follow().await });
+    background.run(auth::upkeep(Arc::clone(&directory), clock.clone()));
     let timer = Timer::new(store.clone(), clock.clone(), Arc::new(files));
     // The background drops what still runs when the server ends.
     background.run(timer.run(Arc::new(Notify::new())));
@@ -124,7 +180,24 @@ pub(crate) async fn assemble(
             async move { doors.answer(request).await }
         });
     let entrance = Entrance::new(router, Traffic::of(&APIS));
-    Ok(Server { entrance, root_credentials, root_is_new, background })
+    let alone = Router::new().fallback(move |request| {
+        let taskstore = taskstore.clone();
+        async move { taskstore.answer("", request).await }
+    });
+    let alone = Entrance::new(
+        alone,
+        Traffic::of(&[Api {
+            prefix: "/",
+            name: "taskstore",
+        }]),
+    );
+    Ok(Server {
+        entrance,
+        taskstore: alone,
+        root_credentials,
+        root_is_new,
+        background,
+    })
 }
 
 async fn prepare_data_folder(config: &ServeConfig) -> anyhow::Result<()> {
@@ -143,7 +216,12 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
             taskyard_store::Config::Postgres(PostgresConfig::new(url.reveal()))
         }
     };
-    let migrations = [taskyard_engine::MIGRATIONS, taskyard_access::directory::MIGRATIONS].concat();
+    let migrations = [
+        taskyard_engine::MIGRATIONS,
+        taskyard_engine::group::MIGRATIONS,
+        taskyard_access::directory::MIGRATIONS,
+    ]
+    .concat();
     let opened = tokio::task::spawn_blocking(move || Store::open(&database, &migrations)).await;
     Ok(opened.context("opening the database panicked")??)
 }

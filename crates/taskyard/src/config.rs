@@ -5,6 +5,7 @@
 //! field in [`ServeConfig`] and the line in [`ServeConfig::from_sources`] that checks it.
 
 mod error;
+mod guarded;
 mod sources;
 mod value;
 
@@ -19,7 +20,7 @@ use self::sources::Sources;
 
 /// Every key, as it is written in the file. The flag is `--key`, the environment variable
 /// `TASKYARD_KEY` with underscores.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 19] = [
     "listen",
     "data",
     "database-url",
@@ -33,10 +34,25 @@ const KEYS: [&str; 13] = [
     "root-access-token",
     "secret-key-file",
     "trust-forwarded",
+    "taskstore-listen",
+    "statsum-url",
+    "statsum-secret",
+    "webhooktunnel-url",
+    "webhooktunnel-secret",
+    "websocktunnel-secret",
 ];
 
+/// Where taskstore's own clients look when nobody tells them.
+const TASKSTORE_PORT: u16 = 8048;
+
 /// Keys whose values never appear in a message.
-const SECRET_KEYS: [&str; 2] = ["database-url", "root-access-token"];
+const SECRET_KEYS: [&str; 5] = [
+    "database-url",
+    "root-access-token",
+    "statsum-secret",
+    "webhooktunnel-secret",
+    "websocktunnel-secret",
+];
 
 /// What may be said on the command line; anything else comes from the environment or the file.
 #[derive(Debug, Default, clap::Args)]
@@ -95,6 +111,12 @@ pub(crate) struct Flags {
     /// Believe the X-Forwarded-Port and X-Forwarded-Proto headers of a proxy in front
     #[arg(long)]
     pub(crate) trust_forwarded: bool,
+
+    /// Also serve taskstore alone at the root of this address, for clients that know no other
+    /// place [default: not; without a value 127.0.0.1:8048]
+    #[arg(long, value_name = "ADDR[:PORT]", num_args = 0..=1,
+          default_missing_value = "127.0.0.1")]
+    pub(crate) taskstore_listen: Option<String>,
 }
 
 /// Every setting of the server, checked.
@@ -124,8 +146,22 @@ pub(crate) struct ServeConfig {
     /// The key that secrets in the database are encrypted with; `None` means `secret.key` in the
     /// data folder. Nodes that share a database share the key.
     pub(crate) secret_key_file: Option<PathBuf>,
+    /// The services outside that tokens can be had for. Their settings have no flags, because
+    /// other users of the machine can read command lines.
+    pub(crate) guarded: taskyard_api_taskcluster::auth::Guarded,
     /// Whether a proxy in front sets `X-Forwarded-Port` and `X-Forwarded-Proto`.
     pub(crate) trust_forwarded: bool,
+    /// Where taskstore is served at the root, if it is.
+    pub(crate) taskstore_listen: Option<SocketAddr>,
+}
+
+/// A duration on the command line: a number with ms, s, m or h.
+///
+/// # Errors
+/// What is allowed.
+pub(crate) fn any_duration(text: &str) -> Result<Duration, String> {
+    value::duration(Duration::ZERO, Duration::MAX)(text)
+        .ok_or_else(|| "expected a number with ms, s, m or h, such as 30s".to_owned())
 }
 
 /// Which database holds the state.
@@ -174,6 +210,7 @@ impl Flags {
             ("claim-timeout", &self.claim_timeout),
             ("max-connections", &self.max_connections),
             ("secret-key-file", &self.secret_key_file),
+            ("taskstore-listen", &self.taskstore_listen),
         ];
         let mut given: Vec<_> = texts
             .into_iter()
@@ -282,17 +319,25 @@ impl ServeConfig {
                 value::access_token,
             )?,
             secret_key_file: sources.optional("secret-key-file", "a file", value::folder)?,
+            guarded: guarded::from_sources(sources)?,
             trust_forwarded: sources.get(
                 "trust-forwarded",
                 "false",
                 "true or false",
                 value::boolean,
             )?,
+            taskstore_listen: sources.optional(
+                "taskstore-listen",
+                "an address, with a port if it is not 8048, such as 127.0.0.1 or [::1]:8048",
+                value::address_with_port(TASKSTORE_PORT),
+            )?,
         };
-        if config.dev && !config.listen.ip().is_loopback() {
-            return Err(Error::DevBeyondLoopback {
-                listen: config.listen,
-            });
+        let listens = [Some(config.listen), config.taskstore_listen];
+        let beyond = |listen: &SocketAddr| !listen.ip().is_loopback();
+        if config.dev
+            && let Some(listen) = listens.into_iter().flatten().find(beyond)
+        {
+            return Err(Error::DevBeyondLoopback { listen });
         }
         Ok(config)
     }

@@ -5,29 +5,45 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{Request, StatusCode, header};
+use taskyard_api_taskcluster::auth::Auth;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
 use taskyard_api_taskcluster::{References, Service};
+use taskyard_api_taskstore::Taskstore;
 
 /// Every API of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Doors {
+    pub(crate) auth: Arc<Service<Auth>>,
     pub(crate) queue: Arc<Service<Queue>>,
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) references: Arc<References>,
+    pub(crate) taskstore: Taskstore,
 }
 
-/// The prefix that Taskcluster's services share, in any case.
+/// The prefixes of Taskcluster's services, in any case.
+const AUTH: &str = "/api/auth/v1";
 const QUEUE: &str = "/api/queue/v1";
+/// Where taskstore is, beside the root of its own listener.
+const TASKSTORE: &str = "/taskstore";
 
 impl Doors {
     /// Answers a request that no fixed route took.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         let path = request.uri().path();
+        if is_below(path, AUTH) {
+            return self.auth.answer(request).await;
+        }
         if is_below(path, QUEUE) {
             return self.queue.answer(request).await;
         }
         if path.starts_with(self.transfers.prefix()) {
             return self.transfers.answer(request).await;
+        }
+        if path
+            .strip_prefix(TASKSTORE)
+            .is_some_and(|rest| rest.starts_with('/'))
+        {
+            return self.taskstore.answer(TASKSTORE, request).await;
         }
         if path.starts_with("/references/") || path.starts_with("/schemas/") {
             return self.references.answer(path);
@@ -41,12 +57,17 @@ impl Doors {
 }
 
 fn json(text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
+        text,
+    )
+        .into_response()
 }
 
 /// Whether `path` is `prefix` or goes on below it; Taskcluster takes the prefix in any case.
 fn is_below(path: &str, prefix: &str) -> bool {
-    path.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    path.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
 }
 

@@ -1,5 +1,6 @@
 //! How full the queues are, for `/metrics`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,43 +20,57 @@ const MOST_QUEUES: usize = 1000;
 /// Counting walks over every entry, so it is not done for each scrape.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// What was last told about the queues.
+#[derive(Default)]
+struct Told {
+    at: Option<Instant>,
+    /// A queue that has emptied is told once more, as empty.
+    queues: BTreeSet<String>,
+}
+
 /// `GET /metrics`, with the queues counted anew when the last count is older than 10 seconds.
 pub(crate) fn routes(figures: &Figures, store: Store, clock: Clock) -> Router {
+    const TEXT: [(HeaderName, &str); 1] =
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     metrics::describe_gauge!("taskyard_queue_waiting", "Entries of a queue that may be claimed");
     metrics::describe_gauge!("taskyard_queue_claimed", "Entries of a queue that are held");
     metrics::describe_gauge!(
         "taskyard_queue_oldest_seconds",
         metrics::Unit::Seconds,
-        "Age of the oldest entry of a queue"
+        "How long the oldest entry of a queue has waited"
     );
-    const TEXT: [(HeaderName, &str); 1] =
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     let figures = figures.clone();
-    let counted: Arc<Mutex<Option<Instant>>> = Arc::default();
+    let told: Arc<Mutex<Told>> = Arc::default();
     let scrape = async move || {
-        let mut counted = counted.lock().await;
-        if counted.is_none_or(|at| at.elapsed() >= FRESH) {
-            count(&store, &clock).await;
-            *counted = Some(Instant::now());
+        let mut told = told.lock().await;
+        if told.at.is_none_or(|at| at.elapsed() >= FRESH) {
+            count(&store, &clock, &mut told.queues).await;
+            told.at = Some(Instant::now());
         }
         (TEXT, figures.render())
     };
     Router::new().route("/metrics", get(scrape))
 }
 
-async fn count(store: &Store, clock: &Clock) {
+async fn count(store: &Store, clock: &Clock, told: &mut BTreeSet<String>) {
     let queues = match store.read(|tx| lease::overview(tx, MOST_QUEUES)).await {
         Ok(queues) => queues,
         Err(error) => return tracing::warn!(%error, "the queues could not be counted"),
     };
     let now = clock.now();
+    for name in std::mem::take(told) {
+        tell(name, 0, 0, 0.0);
+    }
     for line in queues {
         let name = line.queue.as_str().to_owned();
-        let age = now.since(line.oldest).as_secs_f64();
-        metrics::gauge!("taskyard_queue_waiting", "queue" => name.clone())
-            .set(line.depth.ready as f64);
-        metrics::gauge!("taskyard_queue_claimed", "queue" => name.clone())
-            .set(line.depth.held as f64);
-        metrics::gauge!("taskyard_queue_oldest_seconds", "queue" => name).set(age);
+        let age = line.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
+        tell(name.clone(), line.depth.ready, line.depth.held, age);
+        told.insert(name);
     }
+}
+
+fn tell(name: String, waiting: i64, claimed: i64, oldest_seconds: f64) {
+    metrics::gauge!("taskyard_queue_waiting", "queue" => name.clone()).set(waiting as f64);
+    metrics::gauge!("taskyard_queue_claimed", "queue" => name.clone()).set(claimed as f64);
+    metrics::gauge!("taskyard_queue_oldest_seconds", "queue" => name).set(oldest_seconds);
 }

@@ -19,12 +19,12 @@ use crate::paging;
 use crate::reply::Reply;
 
 /// How far in the past an artifact's expiry may be.
-const DRIFT: Duration = Duration::from_secs(15 * 60);
+const DRIFT: Duration = Duration::from_mins(15);
 /// How long an upload URL is said to hold; it holds a little longer.
-const UPLOAD: Duration = Duration::from_secs(45 * 60);
+const UPLOAD: Duration = Duration::from_mins(45);
 const UPLOAD_GRACE: Duration = Duration::from_secs(10);
 /// How long a download URL holds.
-const DOWNLOAD: Duration = Duration::from_secs(30 * 60);
+const DOWNLOAD: Duration = Duration::from_mins(30);
 /// Longest artifact name, in bytes: listings allow no more.
 const LONGEST_NAME: usize = 1024;
 /// More links than this in a row are taken for a mistake.
@@ -37,13 +37,20 @@ pub(super) async fn create_artifact(queue: Arc<Queue>, call: Call) -> Result<Rep
     }
     let now = queue.clock.now();
     let key = task_key(&new.task_id);
-    let stored = queue.store.write(key, move |tx| artifact::create(tx, now, &new)).await??;
+    let stored = queue
+        .store
+        .write(key, move |tx| artifact::create(tx, now, &new))
+        .await??;
     let mut answer = json!({"storageType": stored.storage_type.as_str()});
     if stored.storage_type == StorageType::S3 {
         let expires = call.now.plus(UPLOAD);
         let at = (stored.task_id.as_str(), stored.run_id, stored.name.as_str());
-        let until = expires.plus(UPLOAD_GRACE);
-        answer["putUrl"] = queue.transfers.upload_url(at, &stored.content_type, until)?.into();
+        // Bytes that come after the artifact was forgotten would stay for ever.
+        let until = expires.plus(UPLOAD_GRACE).min(stored.expires.plus(DRIFT));
+        answer["putUrl"] = queue
+            .transfers
+            .upload_url(at, &stored.content_type, until)?
+            .into();
         answer["expires"] = expires.to_iso().into();
         answer["contentType"] = stored.content_type.into();
     }
@@ -96,7 +103,10 @@ fn requested(call: &Call) -> Result<Artifact, ApiError> {
 async fn last_run(queue: &Queue, call: &Call) -> Result<usize, ApiError> {
     let task = load(queue, call.param("taskId")).await?;
     task.runs.len().checked_sub(1).ok_or_else(|| {
-        ApiError::not_found(format!("Task {} has no runs, so it has no artifacts.", task.id))
+        ApiError::not_found(format!(
+            "Task {} has no runs, so it has no artifacts.",
+            task.id
+        ))
     })
 }
 
@@ -134,7 +144,11 @@ pub(super) async fn list_artifacts(queue: Arc<Queue>, call: Call) -> Result<Repl
     let task = load(&queue, call.param("taskId")).await?;
     let run_id = call.run_id();
     if run_id >= task.runs.len() {
-        return Err(Refusal::NoSuchRun { task_id: task.id, run_id }.into());
+        return Err(Refusal::NoSuchRun {
+            task_id: task.id,
+            run_id,
+        }
+        .into());
     }
     list(&queue, &call, run_id).await
 }
@@ -158,13 +172,19 @@ async fn follow(queue: &Queue, call: &Call, run_id: usize) -> Result<Artifact, A
         };
         let task_id = call.param("taskId").to_owned();
         let missing = format!("Task {task_id} has no artifact {name} in run {run_id}.");
-        let found =
-            queue.store.read(move |tx| artifact::load(tx, &task_id, run_id, &name)).await?;
+        let found = queue
+            .store
+            .read(move |tx| artifact::load(tx, &task_id, run_id, &name))
+            .await?;
         let found = found.ok_or_else(|| ApiError::not_found(missing))?;
         if found.expires < call.now {
             return Err(ApiError::new(
                 Code::ResourceExpired,
-                format!("Artifact {} expired {}.", found.name, found.expires.to_iso()),
+                format!(
+                    "Artifact {} expired {}.",
+                    found.name,
+                    found.expires.to_iso()
+                ),
             ));
         }
         if found.storage_type != StorageType::Link {
@@ -172,7 +192,9 @@ async fn follow(queue: &Queue, call: &Call, run_id: usize) -> Result<Artifact, A
         }
         let target = detail(&found, "artifact")?;
         if names.contains(&target) || names.len() >= LONGEST_CHAIN {
-            return Err(ApiError::input(format!("The links lead in a circle: {names:?}")));
+            return Err(ApiError::input(format!(
+                "The links lead in a circle: {names:?}"
+            )));
         }
         names.push(target);
     }
@@ -180,7 +202,11 @@ async fn follow(queue: &Queue, call: &Call, run_id: usize) -> Result<Artifact, A
 
 fn detail(artifact: &Artifact, name: &str) -> Result<String, ApiError> {
     let details: Value = serde_json::from_str(&artifact.details).map_err(ApiError::internal)?;
-    Ok(details.get(name).and_then(Value::as_str).unwrap_or_default().to_owned())
+    Ok(details
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// Where the bytes of an uploaded or referenced artifact are.
@@ -188,7 +214,11 @@ fn location(queue: &Queue, artifact: &Artifact, now: Timestamp) -> Result<String
     if artifact.storage_type == StorageType::Reference {
         return detail(artifact, "url");
     }
-    let at = (artifact.task_id.as_str(), artifact.run_id, artifact.name.as_str());
+    let at = (
+        artifact.task_id.as_str(),
+        artifact.run_id,
+        artifact.name.as_str(),
+    );
     queue.transfers.download_url(at, now.plus(DOWNLOAD))
 }
 
@@ -253,13 +283,18 @@ pub(super) async fn latest_artifact(queue: Arc<Queue>, call: Call) -> Result<Rep
 }
 
 async fn info(queue: &Queue, call: &Call, run_id: usize) -> Result<Reply, ApiError> {
-    let (task_id, name) = (call.param("taskId").to_owned(), call.param("name").to_owned());
+    let (task_id, name) = (
+        call.param("taskId").to_owned(),
+        call.param("name").to_owned(),
+    );
     let missing = format!("Task {task_id} has no artifact {name} in run {run_id}.");
     let found = queue
         .store
         .read(move |tx| artifact::load(tx, &task_id, run_id, &name))
         .await?;
-    found.map(|found| Reply::json(&body(&found))).ok_or_else(|| ApiError::not_found(missing))
+    found
+        .map(|found| Reply::json(&body(&found)))
+        .ok_or_else(|| ApiError::not_found(missing))
 }
 
 pub(super) async fn artifact_info(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
@@ -267,10 +302,7 @@ pub(super) async fn artifact_info(queue: Arc<Queue>, call: Call) -> Result<Reply
     info(&queue, &call, run_id).await
 }
 
-pub(super) async fn latest_artifact_info(
-    queue: Arc<Queue>,
-    call: Call,
-) -> Result<Reply, ApiError> {
+pub(super) async fn latest_artifact_info(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     let run_id = last_run(&queue, &call).await?;
     info(&queue, &call, run_id).await
 }

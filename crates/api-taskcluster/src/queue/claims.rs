@@ -53,9 +53,10 @@ impl<'a> ClaimBody<'a> {
         with_task: bool,
     ) -> Result<Self, ApiError> {
         let run = task.runs.get(run_id);
-        let (Some(worker), Some(taken_until)) =
-            (run.and_then(|run| run.worker.as_ref()), run.and_then(|run| run.taken_until))
-        else {
+        let (Some(worker), Some(taken_until)) = (
+            run.and_then(|run| run.worker.as_ref()),
+            run.and_then(|run| run.taken_until),
+        ) else {
             return Err(ApiError::internal("a claimed run has no worker"));
         };
         Ok(ClaimBody {
@@ -64,7 +65,11 @@ impl<'a> ClaimBody<'a> {
             worker_group: &worker.group,
             worker_id: &worker.id,
             taken_until: taken_until.to_iso(),
-            task: if with_task { Some(definition(text)?) } else { None },
+            task: if with_task {
+                Some(definition(text)?)
+            } else {
+                None
+            },
             credentials: credentials(queue, now, task, run_id, worker, taken_until, text)?,
         })
     }
@@ -85,9 +90,9 @@ fn credentials(
         #[serde(default)]
         scopes: Vec<String>,
     }
-    let issuer = queue.issuer().ok_or_else(|| {
-        ApiError::internal(format!("the client {} is missing", super::ISSUER))
-    })?;
+    let issuer = queue
+        .issuer()
+        .ok_or_else(|| ApiError::internal(format!("the client {} is missing", super::ISSUER)))?;
     let id = &task.id;
     let mut scopes = vec![
         format!("queue:reclaim-task:{id}/{run_id}"),
@@ -131,7 +136,10 @@ fn seconds(time: Timestamp) -> String {
 }
 
 fn worker(call: &Call) -> Worker {
-    Worker { group: call.text("workerGroup").to_owned(), id: call.text("workerId").to_owned() }
+    Worker {
+        group: call.text("workerGroup").to_owned(),
+        id: call.text("workerId").to_owned(),
+    }
 }
 
 fn worker_parameters(worker: &Worker) -> [(&'static str, Param<'_>); 2] {
@@ -142,16 +150,32 @@ fn worker_parameters(worker: &Worker) -> [(&'static str, Param<'_>); 2] {
 }
 
 pub(super) async fn claim_work(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        tasks: Vec<ClaimBody<'a>>,
+    }
     let worker = worker(&call);
     call.authorize(&worker_parameters(&worker))?;
-    let count = call.payload.get("tasks").and_then(serde_json::Value::as_f64).unwrap_or(1.0);
+    let count = call
+        .payload
+        .get("tasks")
+        .and_then(serde_json::Value::as_f64)
+        .unwrap_or(1.0);
     let (now, claimed) = wait_for_work(&queue, &call, worker, count as usize).await?;
     let tasks = claimed
         .iter()
-        .map(|claim| ClaimBody::new(&queue, now, &claim.task, claim.run_id, &claim.definition, true))
+        .map(|claim| {
+            ClaimBody::new(
+                &queue,
+                now,
+                &claim.task,
+                claim.run_id,
+                &claim.definition,
+                true,
+            )
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Reply::json(&serde_json::json!({ "tasks": serde_json::value::to_raw_value(&tasks)
-        .map_err(ApiError::internal)? })))
+    Ok(Reply::json(&Body { tasks }))
 }
 
 /// Claims as soon as there is anything to claim; empty after [`LONG_POLL`], or when the server
@@ -204,10 +228,18 @@ pub(super) async fn claim_task(queue: Arc<Queue>, call: Call) -> Result<Reply, A
     let until = now.plus(queue.claim_timeout);
     let claimed = queue
         .store
-        .write(key, move |tx| task::claim_run(tx, now, &task.id, run_id, &worker, until))
+        .write(key, move |tx| {
+            task::claim_run(tx, now, &task.id, run_id, &worker, until)
+        })
         .await??;
-    let body =
-        ClaimBody::new(&queue, now, &claimed.task, claimed.run_id, &claimed.definition, true)?;
+    let body = ClaimBody::new(
+        &queue,
+        now,
+        &claimed.task,
+        claimed.run_id,
+        &claimed.definition,
+        true,
+    )?;
     Ok(Reply::json(&body))
 }
 
@@ -225,7 +257,9 @@ pub(super) async fn reclaim_task(queue: Arc<Queue>, call: Call) -> Result<Reply,
         })
         .await??;
     let text = text.ok_or_else(|| ApiError::internal("a task has no definition"))?;
-    Ok(Reply::json(&ClaimBody::new(&queue, now, &task, run_id, &text, false)?))
+    Ok(Reply::json(&ClaimBody::new(
+        &queue, now, &task, run_id, &text, false,
+    )?))
 }
 
 #[cfg(test)]
@@ -234,8 +268,17 @@ mod tests {
 
     #[test]
     fn the_end_of_a_claim_is_told_in_seconds_without_needless_digits() {
-        assert_eq!(seconds(Timestamp::from_millis(1_772_360_405_250)), "1772360405.25");
-        assert_eq!(seconds(Timestamp::from_millis(1_772_360_405_000)), "1772360405");
-        assert_eq!(seconds(Timestamp::from_millis(1_772_360_400_000)), "1772360400");
+        assert_eq!(
+            seconds(Timestamp::from_millis(1_772_360_405_250)),
+            "1772360405.25"
+        );
+        assert_eq!(
+            seconds(Timestamp::from_millis(1_772_360_405_000)),
+            "1772360405"
+        );
+        assert_eq!(
+            seconds(Timestamp::from_millis(1_772_360_400_000)),
+            "1772360400"
+        );
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{Datelike, Months, NaiveDate, TimeZone, Utc};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use taskyard_access::Param;
 use taskyard_engine::Timestamp;
 use taskyard_engine::task::{NewTask, Priority, Requires};
@@ -13,18 +14,49 @@ use crate::date_time;
 use crate::error::ApiError;
 
 /// How far `created` may be from the server's clock, and the grace of the latest deadline.
-const DRIFT: Duration = Duration::from_secs(15 * 60);
+const DRIFT: Duration = Duration::from_mins(15);
 /// The latest deadline of a task.
-const MAX_DEADLINE: Duration = Duration::from_secs(5 * 86_400);
+const MAX_DEADLINE: Duration = Duration::from_hours(5 * 24);
 
-/// What was asked for, with every field filled in.
+/// A definition as it is stored and served, with every field filled in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    provisioner_id: &'a str,
+    worker_type: &'a str,
+    task_queue_id: &'a str,
+    scheduler_id: &'a str,
+    project_id: &'a str,
+    task_group_id: &'a str,
+    dependencies: &'a [Value],
+    requires: &'a str,
+    routes: &'a [Value],
+    priority: &'a str,
+    retries: u32,
+    created: String,
+    deadline: String,
+    expires: String,
+    scopes: &'a [Value],
+    payload: &'a Value,
+    metadata: &'a Value,
+    tags: Object<'a>,
+    extra: Object<'a>,
+}
+
+/// An object that may be left out; then it is empty.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Object<'a> {
+    Given(&'a Value),
+    Empty {},
+}
+
+/// What a valid body of createTask asks for.
 #[derive(Debug)]
-pub(super) struct Definition {
-    /// The definition as it is stored and served.
-    document: Map<String, Value>,
-    pub(super) task_queue_id: String,
-    scheduler_id: String,
-    project_id: String,
+pub(super) struct Definition<'a> {
+    task_id: &'a str,
+    body: &'a Value,
+    task_queue_id: String,
     priority: Priority,
     scopes: Vec<String>,
     routes: Vec<String>,
@@ -33,12 +65,15 @@ pub(super) struct Definition {
     expires: Timestamp,
 }
 
-impl Definition {
-    /// Fills in what a valid body leaves out.
-    pub(super) fn new(task_id: &str, body: &Value) -> Result<Self, ApiError> {
+impl<'a> Definition<'a> {
+    /// Reads a body that fits its schema.
+    pub(super) fn new(task_id: &'a str, body: &'a Value) -> Result<Self, ApiError> {
         let text = |name: &str| body.get(name).and_then(Value::as_str);
-        let task_queue_id = reconcile(text("taskQueueId"), text("provisionerId"), text("workerType"))?;
-        let (provisioner_id, worker_type) = split_queue_id(&task_queue_id);
+        let task_queue_id = reconcile(
+            text("taskQueueId"),
+            text("provisionerId"),
+            text("workerType"),
+        )?;
         let time = |name: &str| {
             text(name).map(|value| {
                 date_time::parse(value).ok_or_else(|| {
@@ -55,44 +90,24 @@ impl Definition {
         };
         let priority = Priority::parse(text("priority").unwrap_or("lowest"))
             .ok_or_else(|| missing("priority"))?;
-
-        let mut document = Map::new();
-        let mut put = |name: &str, value: Value| drop(document.insert(name.to_owned(), value));
-        let given = |name: &str| body.get(name).cloned().unwrap_or_default();
-        let list = |name: &str| body.get(name).cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-        let object = |name: &str| body.get(name).cloned().unwrap_or_else(|| Map::new().into());
-        put("provisionerId", provisioner_id.into());
-        put("workerType", worker_type.into());
-        put("taskQueueId", task_queue_id.clone().into());
-        put("schedulerId", text("schedulerId").unwrap_or("-").into());
-        put("projectId", text("projectId").unwrap_or("none").into());
-        put("taskGroupId", text("taskGroupId").unwrap_or(task_id).into());
-        put("dependencies", list("dependencies"));
-        put("requires", text("requires").unwrap_or("all-completed").into());
-        put("routes", list("routes"));
-        put("priority", priority.as_str().into());
-        put("retries", body.get("retries").cloned().unwrap_or_else(|| 5.into()));
-        put("created", created.to_iso().into());
-        put("deadline", deadline.to_iso().into());
-        put("expires", expires.to_iso().into());
-        put("scopes", list("scopes"));
-        put("payload", given("payload"));
-        put("metadata", given("metadata"));
-        put("tags", object("tags"));
-        put("extra", object("extra"));
-
         Ok(Definition {
-            scheduler_id: text("schedulerId").unwrap_or("-").to_owned(),
-            project_id: text("projectId").unwrap_or("none").to_owned(),
-            scopes: strings(&document, "scopes"),
-            routes: strings(&document, "routes"),
-            document,
+            task_id,
+            body,
             task_queue_id,
             priority,
+            scopes: strings(body, "scopes"),
+            routes: strings(body, "routes"),
             created,
             deadline,
             expires,
         })
+    }
+
+    fn text(&self, name: &str, default: &'a str) -> &'a str {
+        self.body
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or(default)
     }
 
     /// The parameters of the scopes that creating this task requires.
@@ -107,8 +122,8 @@ impl Definition {
         vec![
             ("scopes", Param::from(self.scopes.as_slice())),
             ("routes", Param::from(self.routes.as_slice())),
-            ("projectId", Param::from(self.project_id.as_str())),
-            ("schedulerId", Param::from(self.scheduler_id.as_str())),
+            ("projectId", Param::from(self.text("projectId", "none"))),
+            ("schedulerId", Param::from(self.text("schedulerId", "-"))),
             ("priorities", Param::from(priorities)),
             ("provisionerId", Param::from(provisioner_id)),
             ("workerType", Param::from(worker_type)),
@@ -116,58 +131,110 @@ impl Definition {
     }
 
     /// Checks what no schema can, and makes the engine's task of it.
-    pub(super) fn into_task(self, task_id: &str, now: Timestamp) -> Result<NewTask, ApiError> {
-        let refuse = |text: &str| Err(ApiError::input(text));
-        if self.created < now.minus(DRIFT) {
-            return refuse("`created` must not be more than 15 minutes in the past");
-        }
-        if self.created > now.plus(DRIFT) {
-            return refuse("`created` must not be more than 15 minutes in the future");
-        }
-        if self.created > self.deadline {
-            return refuse("`deadline` must not be before `created`");
-        }
-        if self.deadline < now {
-            return refuse("`deadline` must not be in the past");
-        }
-        if self.deadline > now.plus(MAX_DEADLINE + DRIFT) {
-            return refuse("`deadline` must not be more than 5 days in the future");
-        }
-        if self.deadline > self.expires {
-            return refuse("`expires` must not be before `deadline`");
-        }
+    pub(super) fn into_task(self, now: Timestamp) -> Result<NewTask, ApiError> {
+        self.check_times(now)?;
         if let Some(scope) = self.scopes.iter().find(|scope| scope.ends_with("**")) {
-            return Err(ApiError::input(format!("the scope {scope} must not end in **")));
+            return Err(ApiError::input(format!(
+                "the scope {scope} must not end in **"
+            )));
         }
-        let text = |name: &str| {
-            self.document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let requires = match text("requires").as_str() {
+        let requires = match self.text("requires", "all-completed") {
             "all-resolved" => Requires::AllResolved,
             _ => Requires::AllCompleted,
         };
         // Whole numbers may be written with a fraction of zero.
-        let retries = self.document.get("retries").and_then(Value::as_f64).unwrap_or(5.0);
+        let retries = self
+            .body
+            .get("retries")
+            .and_then(Value::as_f64)
+            .unwrap_or(5.0) as u32;
+        let definition =
+            serde_json::to_string(&self.document(requires, retries)).map_err(ApiError::internal)?;
         Ok(NewTask {
-            id: task_id.to_owned(),
-            group_id: text("taskGroupId"),
-            dependencies: strings(&self.document, "dependencies"),
+            id: self.task_id.to_owned(),
+            group_id: self.text("taskGroupId", self.task_id).to_owned(),
+            scheduler_id: self.text("schedulerId", "-").to_owned(),
+            project_id: self.text("projectId", "none").to_owned(),
+            dependencies: strings(self.body, "dependencies"),
             requires,
-            retries: retries as u32,
-            definition: Value::Object(self.document).to_string(),
+            retries,
+            definition,
             task_queue_id: self.task_queue_id,
-            scheduler_id: self.scheduler_id,
-            project_id: self.project_id,
             priority: self.priority,
             deadline: self.deadline,
             expires: self.expires,
         })
     }
+
+    fn document(&self, requires: Requires, retries: u32) -> Document<'_> {
+        let (provisioner_id, worker_type) = split_queue_id(&self.task_queue_id);
+        let object = |name: &str| self.body.get(name).map_or(Object::Empty {}, Object::Given);
+        Document {
+            provisioner_id,
+            worker_type,
+            task_queue_id: &self.task_queue_id,
+            scheduler_id: self.text("schedulerId", "-"),
+            project_id: self.text("projectId", "none"),
+            task_group_id: self.text("taskGroupId", self.task_id),
+            dependencies: list(self.body, "dependencies"),
+            requires: requires.as_str(),
+            routes: list(self.body, "routes"),
+            priority: self.priority.as_str(),
+            retries,
+            created: self.created.to_iso(),
+            deadline: self.deadline.to_iso(),
+            expires: self.expires.to_iso(),
+            scopes: list(self.body, "scopes"),
+            payload: self.body.get("payload").unwrap_or(&Value::Null),
+            metadata: self.body.get("metadata").unwrap_or(&Value::Null),
+            tags: object("tags"),
+            extra: object("extra"),
+        }
+    }
+
+    fn check_times(&self, now: Timestamp) -> Result<(), ApiError> {
+        let checks = [
+            (
+                self.created < now.minus(DRIFT),
+                "`created` must not be more than 15 minutes in the past",
+            ),
+            (
+                self.created > now.plus(DRIFT),
+                "`created` must not be more than 15 minutes in the future",
+            ),
+            (
+                self.created > self.deadline,
+                "`deadline` must not be before `created`",
+            ),
+            (self.deadline < now, "`deadline` must not be in the past"),
+            (
+                self.deadline > now.plus(MAX_DEADLINE + DRIFT),
+                "`deadline` must not be more than 5 days in the future",
+            ),
+            (
+                self.deadline > self.expires,
+                "`expires` must not be before `deadline`",
+            ),
+        ];
+        match checks.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, text)) => Err(ApiError::input(text)),
+            None => Ok(()),
+        }
+    }
 }
 
-fn strings(document: &Map<String, Value>, name: &str) -> Vec<String> {
-    let list = document.get(name).and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(Value::as_str).map(str::to_owned).collect()
+fn list<'a>(body: &'a Value, name: &str) -> &'a [Value] {
+    body.get(name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn strings(body: &Value, name: &str) -> Vec<String> {
+    list(body, name)
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The task queue id that the given ones agree on.
@@ -188,7 +255,9 @@ fn reconcile(
         (None, Some(provisioner_id), Some(worker_type)) => {
             Ok(format!("{provisioner_id}/{worker_type}"))
         }
-        _ => Err(ApiError::input("give taskQueueId, or both provisionerId and workerType")),
+        _ => Err(ApiError::input(
+            "give taskQueueId, or both provisionerId and workerType",
+        )),
     }
 }
 
@@ -219,7 +288,10 @@ mod tests {
     #[test]
     fn ids_are_reconciled() {
         assert_eq!(reconcile(None, Some("p"), Some("w")), Ok("p/w".to_owned()));
-        assert_eq!(reconcile(Some("p/w"), Some("x"), None), Ok("p/w".to_owned()));
+        assert_eq!(
+            reconcile(Some("p/w"), Some("x"), None),
+            Ok("p/w".to_owned())
+        );
         assert!(reconcile(Some("p/w"), Some("p"), Some("x")).is_err());
         assert!(reconcile(None, Some("p"), None).is_err());
     }
@@ -236,11 +308,11 @@ mod tests {
         let id = "fN1SbArXTPSVFNUvaOlinQ";
         let definition = Definition::new(id, &body).expect("a definition");
         let now = date_time::parse("2026-03-01T10:00:00.000Z").expect("a moment");
-        let task = definition.into_task(id, now).expect("a task");
+        let task = definition.into_task(now).expect("a task");
         let stored: Value = serde_json::from_str(&task.definition).expect("JSON");
         assert_eq!(stored["expires"], "2027-03-01T12:00:00.000Z");
         assert_eq!(stored["provisionerId"], "proj-a");
         assert_eq!(stored["taskGroupId"], id);
-        assert_eq!(stored.as_object().map(Map::len), Some(19));
+        assert_eq!(stored.as_object().map(serde_json::Map::len), Some(19));
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use taskyard_engine::artifact::Artifact;
 use taskyard_engine::timer::ArtifactBytes;
@@ -50,8 +52,8 @@ impl Files {
     /// Names are the caller's and may be anything, so a file is called by their hash.
     fn path(&self, task_id: &str, run_id: usize, name: &str) -> PathBuf {
         let digest = digest(&SHA256, format!("{task_id}/{run_id}/{name}").as_bytes());
-        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let (shelf, rest) = hex.split_at(2);
+        let hash = URL_SAFE_NO_PAD.encode(digest);
+        let (shelf, rest) = hash.split_at(2);
         self.folder.join(shelf).join(rest)
     }
 
@@ -65,12 +67,20 @@ impl Files {
     ) -> io::Result<Draft> {
         let target = self.path(task_id, run_id, name);
         let path = self.folder.join("drafts").join(&upload.etag);
-        let mut file = File::create_new(&path).await?;
         let mut head = serde_json::to_vec(upload).map_err(io::Error::other)?;
         head.push(b'\n');
-        let draft = Draft { file: file.try_clone().await?, path: Some(path), target };
-        file.write_all(&head).await?;
-        file.flush().await?;
+        // The file and what removes it come into being together: if the sender goes away now, both
+        // are dropped.
+        let created = tokio::task::spawn_blocking(move || {
+            let file = File::from_std(std::fs::File::create_new(&path)?);
+            io::Result::Ok(Draft {
+                file,
+                path: Some(path),
+                target,
+            })
+        });
+        let mut draft = created.await.map_err(io::Error::other)??;
+        draft.write(&head).await?;
         Ok(draft)
     }
 
@@ -121,13 +131,27 @@ impl Draft {
         self.file.flush().await?;
         self.file.sync_all().await?;
         let shelf = self.target.parent().unwrap_or(Path::new(".")).to_owned();
-        fs::create_dir_all(&shelf).await?;
+        make_shelf(&shelf).await?;
         if let Some(path) = &self.path {
             fs::rename(path, &self.target).await?;
         }
         self.path = None;
         // The name must survive a power cut too.
         File::open(&shelf).await?.sync_all().await
+    }
+}
+
+/// Makes a folder for files, so that it survives a power cut.
+async fn make_shelf(shelf: &Path) -> io::Result<()> {
+    match fs::create_dir(shelf).await {
+        Ok(()) => {
+            File::open(shelf.parent().unwrap_or(Path::new(".")))
+                .await?
+                .sync_all()
+                .await
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -62,7 +62,10 @@ pub(super) async fn list_task_group(queue: Arc<Queue>, call: Call) -> Result<Rep
     let (group, mut members) = queue
         .store
         .read(move |tx| {
-            Ok((task::group(tx, &id)?, task::group_members(tx, &id, &after, limit + 1)?))
+            Ok((
+                task::group(tx, &id)?,
+                task::group_members(tx, &id, &after, limit + 1)?,
+            ))
         })
         .await?;
     let group = group.ok_or_else(|| no_group(&call))?;
@@ -74,10 +77,7 @@ pub(super) async fn list_task_group(queue: Arc<Queue>, call: Call) -> Result<Rep
     }))
 }
 
-pub(super) async fn list_dependent_tasks(
-    queue: Arc<Queue>,
-    call: Call,
-) -> Result<Reply, ApiError> {
+pub(super) async fn list_dependent_tasks(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -96,5 +96,9 @@ pub(super) async fn list_dependent_tasks(
         .await?;
     let continuation_token = paging::cut(&mut dependents, limit, |listed| listed.task.id.clone());
     let tasks = bodies(&dependents)?;
-    Ok(Reply::json(&Body { task_id: &required.id, tasks, continuation_token }))
+    Ok(Reply::json(&Body {
+        task_id: &required.id,
+        tasks,
+        continuation_token,
+    }))
 }

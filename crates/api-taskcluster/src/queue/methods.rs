@@ -18,10 +18,15 @@ const PAGED: &[&str] = &["continuationToken", "limit"];
 
 /// All methods, in the order of the reference.
 pub(super) fn methods() -> Vec<Method<Queue>> {
-    [task_methods(), worker_methods(), artifact_methods(), listing_methods()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        task_methods(),
+        worker_methods(),
+        artifact_methods(),
+        listing_methods(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The three ways to be allowed to move a task: itself, all of its project, all of its scheduler.
@@ -44,23 +49,52 @@ fn task_methods() -> Vec<Method<Queue>> {
             "Ping",
             "Answers without any work; tells that the service is reachable.",
         ),
-        Method::new("lbheartbeat", Get, "/__lbheartbeat__", handler!(monitoring::heartbeat))
-            .about("Monitoring", "Load-balancer heartbeat", "Answers without any work."),
-        Method::new("heartbeat", Get, "/__heartbeat__", handler!(monitoring::heartbeat))
-            .about("Monitoring", "Heartbeat", "Answers without any work."),
-        Method::new("version", Get, "/__version__", handler!(monitoring::version)).about(
+        Method::new(
+            "lbheartbeat",
+            Get,
+            "/__lbheartbeat__",
+            handler!(monitoring::heartbeat),
+        )
+        .about(
             "Monitoring",
-            "Version",
-            "Tells which build answers.",
+            "Load-balancer heartbeat",
+            "Answers without any work.",
         ),
+        Method::new(
+            "heartbeat",
+            Get,
+            "/__heartbeat__",
+            handler!(monitoring::heartbeat),
+        )
+        .about("Monitoring", "Heartbeat", "Answers without any work."),
+        Method::new(
+            "version",
+            Get,
+            "/__version__",
+            handler!(monitoring::version),
+        )
+        .about("Monitoring", "Version", "Tells which build answers."),
         Method::new("task", Get, "/task/<taskId>", handler!(tasks::task))
             .scopes(json!("queue:get-task:<taskId>"))
             .output("v1/task.json#")
-            .about(TASKS, "Task definition", "The definition of a task, as it was created."),
-        Method::new("status", Get, "/task/<taskId>/status", handler!(tasks::status))
-            .scopes(json!("queue:status:<taskId>"))
-            .output("v1/task-status-response.json#")
-            .about(TASKS, "Task status", "Where a task stands, with all its runs."),
+            .about(
+                TASKS,
+                "Task definition",
+                "The definition of a task, as it was created.",
+            ),
+        Method::new(
+            "status",
+            Get,
+            "/task/<taskId>/status",
+            handler!(tasks::status),
+        )
+        .scopes(json!("queue:status:<taskId>"))
+        .output("v1/task-status-response.json#")
+        .about(
+            TASKS,
+            "Task status",
+            "Where a task stands, with all its runs.",
+        ),
         Method::new(
             "listTaskGroup",
             Get,
@@ -70,7 +104,11 @@ fn task_methods() -> Vec<Method<Queue>> {
         .scopes(json!("queue:list-task-group:<taskGroupId>"))
         .query(PAGED)
         .output("v1/list-task-group-response.json#")
-        .about(TASKS, "List a task group", "The tasks of a group with their statuses, by id."),
+        .about(
+            TASKS,
+            "List a task group",
+            "The tasks of a group with their statuses, by id.",
+        ),
         Method::new(
             "getTaskGroup",
             Get,
@@ -79,7 +117,11 @@ fn task_methods() -> Vec<Method<Queue>> {
         )
         .scopes(json!("queue:list-task-group:<taskGroupId>"))
         .output("v1/task-group-response.json#")
-        .about(TASKS, "Task group", "What is known of a group beside its tasks."),
+        .about(
+            TASKS,
+            "Task group",
+            "What is known of a group beside its tasks.",
+        ),
         Method::new(
             "listDependentTasks",
             Get,
@@ -89,39 +131,75 @@ fn task_methods() -> Vec<Method<Queue>> {
         .scopes(json!("queue:list-dependent-tasks:<taskId>"))
         .query(PAGED)
         .output("v1/list-dependent-tasks-response.json#")
-        .about(TASKS, "List dependents", "The tasks that name this one among their dependencies."),
-        Method::new("createTask", Put, "/task/<taskId>", handler!(tasks::create_task))
-            .scopes(json!({"AllOf": [
-                {"for": "scope", "in": "scopes", "each": "<scope>"},
-                {"for": "route", "in": "routes", "each": "queue:route:<route>"},
-                "queue:create-task:project:<projectId>",
-                "queue:scheduler-id:<schedulerId>",
-                {"AnyOf": [{
-                    "for": "priority",
-                    "in": "priorities",
-                    "each": "queue:create-task:<priority>:<provisionerId>/<workerType>",
-                }]},
-            ]}))
-            .input("v1/create-task-request.json#")
-            .output("v1/task-status-response.json#")
-            .about(
-                TASKS,
-                "Create a task",
-                "Creates a task under an id that the caller chose. The same request again finds \
+        .about(
+            TASKS,
+            "List dependents",
+            "The tasks that name this one among their dependencies.",
+        ),
+        Method::new(
+            "createTask",
+            Put,
+            "/task/<taskId>",
+            handler!(tasks::create_task),
+        )
+        .scopes(json!({"AllOf": [
+            {"for": "scope", "in": "scopes", "each": "<scope>"},
+            {"for": "route", "in": "routes", "each": "queue:route:<route>"},
+            "queue:create-task:project:<projectId>",
+            "queue:scheduler-id:<schedulerId>",
+            {"AnyOf": [{
+                "for": "priority",
+                "in": "priorities",
+                "each": "queue:create-task:<priority>:<provisionerId>/<workerType>",
+            }]},
+        ]}))
+        .input("v1/create-task-request.json#")
+        .output("v1/task-status-response.json#")
+        .about(
+            TASKS,
+            "Create a task",
+            "Creates a task under an id that the caller chose. The same request again finds \
                  the same task; another definition under the same id is a conflict.",
-            ),
-        Method::new("scheduleTask", Post, "/task/<taskId>/schedule", handler!(tasks::schedule_task))
-            .scopes(task_scopes("schedule"))
-            .output("v1/task-status-response.json#")
-            .about(TASKS, "Schedule a task", "Makes an unscheduled task pending at once."),
-        Method::new("rerunTask", Post, "/task/<taskId>/rerun", handler!(tasks::rerun_task))
-            .scopes(task_scopes("rerun"))
-            .output("v1/task-status-response.json#")
-            .about(TASKS, "Rerun a task", "Gives a resolved task another run and new retries."),
-        Method::new("cancelTask", Post, "/task/<taskId>/cancel", handler!(tasks::cancel_task))
-            .scopes(task_scopes("cancel"))
-            .output("v1/task-status-response.json#")
-            .about(TASKS, "Cancel a task", "Resolves a task that is not resolved as canceled."),
+        ),
+        Method::new(
+            "scheduleTask",
+            Post,
+            "/task/<taskId>/schedule",
+            handler!(tasks::schedule_task),
+        )
+        .scopes(task_scopes("schedule"))
+        .output("v1/task-status-response.json#")
+        .about(
+            TASKS,
+            "Schedule a task",
+            "Makes an unscheduled task pending at once.",
+        ),
+        Method::new(
+            "rerunTask",
+            Post,
+            "/task/<taskId>/rerun",
+            handler!(tasks::rerun_task),
+        )
+        .scopes(task_scopes("rerun"))
+        .output("v1/task-status-response.json#")
+        .about(
+            TASKS,
+            "Rerun a task",
+            "Gives a resolved task another run and new retries.",
+        ),
+        Method::new(
+            "cancelTask",
+            Post,
+            "/task/<taskId>/cancel",
+            handler!(tasks::cancel_task),
+        )
+        .scopes(task_scopes("cancel"))
+        .output("v1/task-status-response.json#")
+        .about(
+            TASKS,
+            "Cancel a task",
+            "Resolves a task that is not resolved as canceled.",
+        ),
     ]
 }
 
@@ -129,19 +207,24 @@ fn worker_methods() -> Vec<Method<Queue>> {
     const WORKERS: &str = "Worker Interface";
     let resolve = || json!("queue:resolve-task:<taskId>/<runId>");
     vec![
-        Method::new("claimWork", Post, "/claim-work/<taskQueueId>", handler!(claims::claim_work))
-            .scopes(json!({"AllOf": [
-                "queue:claim-work:<taskQueueId>",
-                "queue:worker-id:<workerGroup>/<workerId>",
-            ]}))
-            .input("v1/claim-work-request.json#")
-            .output("v1/claim-work-response.json#")
-            .about(
-                WORKERS,
-                "Claim work",
-                "Gives a worker pending tasks of a queue; waits for up to 20 seconds if there are \
+        Method::new(
+            "claimWork",
+            Post,
+            "/claim-work/<taskQueueId>",
+            handler!(claims::claim_work),
+        )
+        .scopes(json!({"AllOf": [
+            "queue:claim-work:<taskQueueId>",
+            "queue:worker-id:<workerGroup>/<workerId>",
+        ]}))
+        .input("v1/claim-work-request.json#")
+        .output("v1/claim-work-response.json#")
+        .about(
+            WORKERS,
+            "Claim work",
+            "Gives a worker pending tasks of a queue; waits for up to 20 seconds if there are \
                  none.",
-            ),
+        ),
         Method::new(
             "claimTask",
             Post,
@@ -155,7 +238,11 @@ fn worker_methods() -> Vec<Method<Queue>> {
         .input("v1/task-claim-request.json#")
         .output("v1/task-claim-response.json#")
         .deprecated()
-        .about(WORKERS, "Claim a task", "Gives a worker one particular pending run."),
+        .about(
+            WORKERS,
+            "Claim a task",
+            "Gives a worker one particular pending run.",
+        ),
         Method::new(
             "reclaimTask",
             Post,
@@ -164,7 +251,11 @@ fn worker_methods() -> Vec<Method<Queue>> {
         )
         .scopes(json!("queue:reclaim-task:<taskId>/<runId>"))
         .output("v1/task-reclaim-response.json#")
-        .about(WORKERS, "Reclaim a task", "Renews a claim, and the credentials that go with it."),
+        .about(
+            WORKERS,
+            "Reclaim a task",
+            "Renews a claim, and the credentials that go with it.",
+        ),
         Method::new(
             "reportCompleted",
             Post,
@@ -173,7 +264,11 @@ fn worker_methods() -> Vec<Method<Queue>> {
         )
         .scopes(resolve())
         .output("v1/task-status-response.json#")
-        .about(WORKERS, "Report a completed run", "The run did what it should."),
+        .about(
+            WORKERS,
+            "Report a completed run",
+            "The run did what it should.",
+        ),
         Method::new(
             "reportFailed",
             Post,
@@ -182,7 +277,11 @@ fn worker_methods() -> Vec<Method<Queue>> {
         )
         .scopes(resolve())
         .output("v1/task-status-response.json#")
-        .about(WORKERS, "Report a failed run", "The run did not do what it should."),
+        .about(
+            WORKERS,
+            "Report a failed run",
+            "The run did not do what it should.",
+        ),
         Method::new(
             "reportException",
             Post,
@@ -202,7 +301,8 @@ fn worker_methods() -> Vec<Method<Queue>> {
 
 fn artifact_methods() -> Vec<Method<Queue>> {
     const ARTIFACTS: &str = "Artifacts";
-    let get = || json!({"AllOf": [{"for": "name", "in": "names", "each": "queue:get-artifact:<name>"}]});
+    let get =
+        || json!({"AllOf": [{"for": "name", "in": "names", "each": "queue:get-artifact:<name>"}]});
     vec![
         Method::new(
             "createArtifact",
@@ -213,7 +313,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         .scopes(json!("queue:create-artifact:<taskId>/<runId>"))
         .input("v1/post-artifact-request.json#")
         .output("v1/post-artifact-response.json#")
-        .about(ARTIFACTS, "Create an artifact", "Records an artifact of a run; bytes follow by PUT."),
+        .about(
+            ARTIFACTS,
+            "Create an artifact",
+            "Records an artifact of a run; bytes follow by PUT.",
+        ),
         Method::new(
             "listArtifacts",
             Get,
@@ -223,7 +327,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         .scopes(json!("queue:list-artifacts:<taskId>:<runId>"))
         .query(PAGED)
         .output("v1/list-artifacts-response.json#")
-        .about(ARTIFACTS, "List a run's artifacts", "The artifacts of a run, by name."),
+        .about(
+            ARTIFACTS,
+            "List a run's artifacts",
+            "The artifacts of a run, by name.",
+        ),
         Method::new(
             "listLatestArtifacts",
             Get,
@@ -233,7 +341,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         .scopes(json!("queue:list-artifacts:<taskId>"))
         .query(PAGED)
         .output("v1/list-artifacts-response.json#")
-        .about(ARTIFACTS, "List the latest artifacts", "The artifacts of the last run, by name."),
+        .about(
+            ARTIFACTS,
+            "List the latest artifacts",
+            "The artifacts of the last run, by name.",
+        ),
         Method::new(
             "getArtifact",
             Get,
@@ -242,7 +354,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         )
         .scopes(get())
         .output("v1/get-artifact-response.json#")
-        .about(ARTIFACTS, "Get an artifact", "Redirects to where an artifact's bytes are."),
+        .about(
+            ARTIFACTS,
+            "Get an artifact",
+            "Redirects to where an artifact's bytes are.",
+        ),
         Method::new(
             "getLatestArtifact",
             Get,
@@ -251,7 +367,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         )
         .scopes(get())
         .output("v1/get-artifact-response.json#")
-        .about(ARTIFACTS, "Get a latest artifact", "As getArtifact, of the last run."),
+        .about(
+            ARTIFACTS,
+            "Get a latest artifact",
+            "As getArtifact, of the last run.",
+        ),
         Method::new(
             "artifactInfo",
             Get,
@@ -260,7 +380,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         )
         .scopes(json!("queue:list-artifacts:<taskId>:<runId>"))
         .output("v1/artifact-response.json#")
-        .about(ARTIFACTS, "Artifact information", "What is known of an artifact."),
+        .about(
+            ARTIFACTS,
+            "Artifact information",
+            "What is known of an artifact.",
+        ),
         Method::new(
             "latestArtifactInfo",
             Get,
@@ -269,7 +393,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         )
         .scopes(json!("queue:list-artifacts:<taskId>"))
         .output("v1/artifact-response.json#")
-        .about(ARTIFACTS, "Latest artifact information", "As artifactInfo, of the last run."),
+        .about(
+            ARTIFACTS,
+            "Latest artifact information",
+            "As artifactInfo, of the last run.",
+        ),
         Method::new(
             "artifact",
             Get,
@@ -278,7 +406,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         )
         .scopes(get())
         .output("v1/artifact-content-response.json#")
-        .about(ARTIFACTS, "Artifact content", "Tells where an artifact's bytes are."),
+        .about(
+            ARTIFACTS,
+            "Artifact content",
+            "Tells where an artifact's bytes are.",
+        ),
         Method::new(
             "latestArtifact",
             Get,
@@ -287,7 +419,11 @@ fn artifact_methods() -> Vec<Method<Queue>> {
         )
         .scopes(get())
         .output("v1/artifact-content-response.json#")
-        .about(ARTIFACTS, "Latest artifact content", "As artifact, of the last run."),
+        .about(
+            ARTIFACTS,
+            "Latest artifact content",
+            "As artifact, of the last run.",
+        ),
     ]
 }
 
@@ -302,7 +438,11 @@ fn listing_methods() -> Vec<Method<Queue>> {
         .scopes(json!("queue:pending-count:<taskQueueId>"))
         .output("v1/pending-tasks-response.json#")
         .deprecated()
-        .about("Worker Metadata", "Number of pending tasks", "How many tasks of a queue wait."),
+        .about(
+            "Worker Metadata",
+            "Number of pending tasks",
+            "How many tasks of a queue wait.",
+        ),
         Method::new(
             "taskQueueCounts",
             Get,
@@ -314,6 +454,10 @@ fn listing_methods() -> Vec<Method<Queue>> {
             "queue:claimed-count:<taskQueueId>",
         ]}))
         .output("v1/task-queue-counts-response.json#")
-        .about("Worker Metadata", "Counts of a queue", "How many tasks wait and how many run."),
+        .about(
+            "Worker Metadata",
+            "Counts of a queue",
+            "How many tasks wait and how many run.",
+        ),
     ]
 }

@@ -32,7 +32,10 @@ pub(super) async fn version(_queue: Arc<Queue>, _call: Call) -> Result<Reply, Ap
 async fn depth(queue: &Queue, call: &Call) -> Result<Depth, ApiError> {
     let waiting = lease::Queue::runs(call.param("taskQueueId"));
     let now = call.now;
-    Ok(queue.store.read(move |tx| lease::depth(tx, &waiting, now)).await?)
+    Ok(queue
+        .store
+        .read(move |tx| lease::depth(tx, &waiting, now))
+        .await?)
 }
 
 pub(super) async fn pending_tasks(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {

@@ -17,7 +17,9 @@ async fn report(queue: &Queue, call: &Call, resolved: Resolved) -> Result<Reply,
     let (run_id, now) = (call.run_id(), queue.clock.now());
     let task = queue
         .store
-        .write(task_key(&task_id), move |tx| task::report(tx, now, &task_id, run_id, resolved))
+        .write(task_key(&task_id), move |tx| {
+            task::report(tx, now, &task_id, run_id, resolved)
+        })
         .await??;
     Ok(status_reply(&task))
 }
@@ -25,7 +27,11 @@ async fn report(queue: &Queue, call: &Call, resolved: Resolved) -> Result<Reply,
 pub(super) async fn report_completed(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     // Very old workers said so with a body.
     let failed = call.payload.get("success") == Some(&Value::Bool(false));
-    let resolved = if failed { Resolved::Failed } else { Resolved::Completed };
+    let resolved = if failed {
+        Resolved::Failed
+    } else {
+        Resolved::Completed
+    };
     report(&queue, &call, resolved).await
 }
 
@@ -43,7 +49,9 @@ pub(super) async fn report_exception(queue: Arc<Queue>, call: Call) -> Result<Re
         Exception::Superseded,
     ];
     let reason = call.text("reason");
-    let exception = reported.into_iter().find(|exception| exception.as_str() == reason);
+    let exception = reported
+        .into_iter()
+        .find(|exception| exception.as_str() == reason);
     let exception = exception
         .ok_or_else(|| ApiError::input(format!("{reason} is no reason that a worker reports")))?;
     report(&queue, &call, Resolved::Exception(exception)).await

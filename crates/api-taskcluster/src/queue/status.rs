@@ -38,7 +38,12 @@ struct Runs<'a>(&'a [Run]);
 
 impl Serialize for Runs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().enumerate().map(|(run_id, run)| RunBody(run_id, run)))
+        serializer.collect_seq(
+            self.0
+                .iter()
+                .enumerate()
+                .map(|(run_id, run)| RunBody(run_id, run)),
+        )
     }
 }
 
@@ -83,7 +88,9 @@ pub(super) fn status_reply(task: &Task) -> Reply {
     struct Body<'a> {
         status: Status<'a>,
     }
-    Reply::json(&Body { status: Status(task) })
+    Reply::json(&Body {
+        status: Status(task),
+    })
 }
 
 /// A stored definition, ready to stand in an answer as it is.

@@ -24,24 +24,32 @@ pub(super) async fn load(queue: &Queue, task_id: &str) -> Result<Task, ApiError>
 
 pub(super) async fn task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     let id = call.param("taskId").to_owned();
-    let text = queue.store.read(move |tx| task::load_definition(tx, &id)).await?;
+    let text = queue
+        .store
+        .read(move |tx| task::load_definition(tx, &id))
+        .await?;
     let text = text.ok_or_else(|| Refusal::NoSuchTask(call.param("taskId").to_owned()))?;
     let document: &RawValue = definition(&text)?;
     Ok(Reply::json(document))
 }
 
 pub(super) async fn status(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
-    load(&queue, call.param("taskId")).await.map(|task| status_reply(&task))
+    load(&queue, call.param("taskId"))
+        .await
+        .map(|task| status_reply(&task))
 }
 
 pub(super) async fn create_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     let task_id = call.param("taskId");
     let definition = Definition::new(task_id, &call.payload)?;
     call.authorize(&definition.scope_parameters())?;
-    let new = definition.into_task(task_id, call.now)?;
+    let new = definition.into_task(call.now)?;
     let now = queue.clock.now();
     let key = group_key(&new.group_id);
-    let created = queue.store.write(key, move |tx| task::create(tx, now, &new)).await??;
+    let created = queue
+        .store
+        .write(key, move |tx| task::create(tx, now, &new))
+        .await??;
     Ok(status_reply(&created))
 }
 
@@ -61,7 +69,10 @@ async fn move_task(queue: &Queue, call: &Call, step: Move) -> Result<Reply, ApiE
         ("projectId", Param::from(task.project_id.as_str())),
     ])?;
     let (key, now) = (task.key(), queue.clock.now());
-    let moved = queue.store.write(key, move |tx| step(tx, now, &task.id)).await??;
+    let moved = queue
+        .store
+        .write(key, move |tx| step(tx, now, &task.id))
+        .await??;
     Ok(status_reply(&moved))
 }
 
@@ -80,5 +91,8 @@ pub(super) async fn cancel_task(queue: Arc<Queue>, call: Call) -> Result<Reply, 
 /// The parameters of scopes that name a task's queue.
 pub(super) fn queue_parameters(task: &Task) -> [(&'static str, Param<'_>); 2] {
     let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
-    [("provisionerId", Param::from(provisioner_id)), ("workerType", Param::from(worker_type))]
+    [
+        ("provisionerId", Param::from(provisioner_id)),
+        ("workerType", Param::from(worker_type)),
+    ]
 }

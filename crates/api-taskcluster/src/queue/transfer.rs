@@ -24,8 +24,10 @@ use crate::error::ApiError;
 
 /// The path that all transfers begin with.
 const PREFIX: &str = "/artifacts/";
+/// What the token follows. It is part of the query, because paths are logged.
+const TOKEN: &str = "token=";
 /// How long a slow sender may pause within an upload.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Uploads and downloads of artifacts.
 #[derive(Debug)]
@@ -53,11 +55,27 @@ struct Permit {
     expires: i64,
 }
 
-const PLACE: Place<'static> = Place { table: "artifacts", row: "", column: "transfer" };
+impl Permit {
+    /// Where the transfer is made. It tells people what they look at; the token is what counts.
+    fn path(&self) -> String {
+        format!("{PREFIX}{}/{}", self.task_id, self.run_id)
+    }
+}
+
+const PLACE: Place<'static> = Place {
+    table: "artifacts",
+    row: "",
+    column: "transfer",
+};
 
 impl Transfers {
     pub(super) fn new(root_url: String, sealer: Arc<Sealer>, files: Files, clock: Clock) -> Self {
-        Transfers { root_url, sealer, files, clock }
+        Transfers {
+            root_url,
+            sealer,
+            files,
+            clock,
+        }
     }
 
     /// The path that all transfers begin with.
@@ -67,8 +85,11 @@ impl Transfers {
 
     fn url(&self, permit: &Permit) -> Result<String, ApiError> {
         let text = serde_json::to_vec(permit).map_err(ApiError::internal)?;
-        let token = self.sealer.seal(&PLACE, &text).map_err(ApiError::internal)?;
-        Ok(format!("{}{PREFIX}{token}", self.root_url))
+        let token = self
+            .sealer
+            .seal(&PLACE, &text)
+            .map_err(ApiError::internal)?;
+        Ok(format!("{}{}?{TOKEN}{token}", self.root_url, permit.path()))
     }
 
     /// A URL that takes one artifact's bytes by PUT until `expires`.
@@ -105,8 +126,12 @@ impl Transfers {
     /// Answers a request whose path begins with [`Transfers::prefix`].
     pub async fn answer(&self, request: Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
-        let token = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-        let Some(permit) = self.permit(token) else {
+        let token = parts
+            .uri
+            .query()
+            .and_then(|query| query.strip_prefix(TOKEN));
+        let permit = token.and_then(|token| self.permit(token));
+        let Some(permit) = permit.filter(|permit| permit.path() == parts.uri.path()) else {
             return plain(
                 StatusCode::FORBIDDEN,
                 "This URL is not valid, or not any more; ask the queue for a new one.",
@@ -116,7 +141,10 @@ impl Transfers {
             (&Method::PUT, Some(_)) => self.take(&permit, &parts.headers, body).await,
             (&Method::GET | &Method::HEAD, None) => self.give(&permit, &parts).await,
             (&Method::OPTIONS, _) => preflight(),
-            _ => plain(StatusCode::METHOD_NOT_ALLOWED, "Upload with PUT, download with GET."),
+            _ => plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Upload with PUT, download with GET.",
+            ),
         }
     }
 
@@ -144,7 +172,10 @@ impl Transfers {
             Err(ReceiveError::Sender(text)) => plain(StatusCode::BAD_REQUEST, &text),
             Err(ReceiveError::Disk(error)) => {
                 tracing::warn!(%error, task_id = permit.task_id, "an upload could not be written");
-                plain(StatusCode::SERVICE_UNAVAILABLE, "The upload could not be stored; try again.")
+                plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The upload could not be stored; try again.",
+                )
             }
         }
     }
@@ -165,13 +196,17 @@ impl Transfers {
         let mut received = 0_u64;
         let mut parts = body.into_data_stream();
         loop {
-            let part = tokio::time::timeout(IDLE, parts.next()).await.map_err(|_| {
-                ReceiveError::Sender("The upload made no progress for a minute.".to_owned())
-            })?;
+            let part = tokio::time::timeout(IDLE, parts.next())
+                .await
+                .map_err(|_| {
+                    ReceiveError::Sender("The upload made no progress for a minute.".to_owned())
+                })?;
             match part {
                 None => break,
                 Some(Err(error)) => {
-                    return Err(ReceiveError::Sender(format!("The upload broke off: {error}")));
+                    return Err(ReceiveError::Sender(format!(
+                        "The upload broke off: {error}"
+                    )));
                 }
                 Some(Ok(part)) => {
                     received += part.len() as u64;
@@ -180,25 +215,37 @@ impl Transfers {
             }
         }
         if announced.is_some_and(|announced| announced != received) {
-            return Err(ReceiveError::Sender("The upload is shorter than announced.".to_owned()));
+            return Err(ReceiveError::Sender(
+                "The upload is shorter than announced.".to_owned(),
+            ));
         }
         draft.publish().await.map_err(disk)
     }
 
     async fn give(&self, permit: &Permit, parts: &http::request::Parts) -> Response {
-        let found = self.files.read(&permit.task_id, permit.run_id, &permit.name).await;
+        let found = self
+            .files
+            .read(&permit.task_id, permit.run_id, &permit.name)
+            .await;
         let (upload, mut file, size) = match found {
             Ok(Some(found)) => found,
             Ok(None) => return plain(StatusCode::NOT_FOUND, "Nothing has been uploaded yet."),
             Err(error) => {
                 tracing::error!(%error, task_id = permit.task_id, "an artifact cannot be read");
-                return plain(StatusCode::SERVICE_UNAVAILABLE, "The artifact cannot be read now.");
+                return plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The artifact cannot be read now.",
+                );
             }
         };
         let range = match text(&parts.headers, header::RANGE).map(|range| read_range(range, size)) {
             Some(Range::Unsatisfiable) => {
                 let mut response = plain(StatusCode::RANGE_NOT_SATISFIABLE, "");
-                put(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
+                put(
+                    &mut response,
+                    header::CONTENT_RANGE,
+                    &format!("bytes */{size}"),
+                );
                 return response;
             }
             Some(Range::Part(first, last)) => Some((first, last)),
@@ -207,7 +254,10 @@ impl Transfers {
         let (first, length) = range.map_or((0, size), |(first, last)| (first, last - first + 1));
         if let Err(error) = file.seek(std::io::SeekFrom::Current(first as i64)).await {
             tracing::error!(%error, task_id = permit.task_id, "an artifact cannot be read");
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "The artifact cannot be read now.");
+            return plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The artifact cannot be read now.",
+            );
         }
         let body = if parts.method == Method::HEAD {
             Body::empty()
@@ -217,7 +267,11 @@ impl Transfers {
         let mut response = Response::new(body);
         if let Some((first, last)) = range {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            put(&mut response, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"));
+            put(
+                &mut response,
+                header::CONTENT_RANGE,
+                &format!("bytes {first}-{last}/{size}"),
+            );
         }
         put(&mut response, header::CONTENT_LENGTH, &length.to_string());
         put(&mut response, header::CONTENT_TYPE, &upload.content_type);
@@ -254,7 +308,11 @@ fn put(response: &mut Response, name: HeaderName, value: &str) {
 
 /// Artifacts are whatever a task wrote: nothing in them may act in the name of this site.
 fn guard(response: &mut Response) {
-    put(response, header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
+    put(
+        response,
+        header::CONTENT_SECURITY_POLICY,
+        "sandbox; default-src 'none'",
+    );
     put(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
 }
@@ -262,14 +320,22 @@ fn guard(response: &mut Response) {
 fn plain(status: StatusCode, text: &str) -> Response {
     let mut response = Response::new(Body::from(text.to_owned()));
     *response.status_mut() = status;
-    put(&mut response, header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    put(
+        &mut response,
+        header::CONTENT_TYPE,
+        "text/plain; charset=utf-8",
+    );
     guard(&mut response);
     response
 }
 
 fn preflight() -> Response {
     let mut response = plain(StatusCode::NO_CONTENT, "");
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, PUT, OPTIONS");
+    put(
+        &mut response,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        "GET, HEAD, PUT, OPTIONS",
+    );
     put(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "*");
     response
 }
@@ -284,7 +350,9 @@ enum Range {
 
 /// Reads a `Range` header; what is not one range of bytes means everything.
 fn read_range(range: &str, size: u64) -> Range {
-    let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'))
+    let Some((first, last)) = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
     else {
         return Range::Whole;
     };

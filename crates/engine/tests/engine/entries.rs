@@ -190,8 +190,8 @@ on_both_databases! {
         let lines: Vec<_> =
             overview.iter().map(|line| (line.queue.as_str(), line.depth, line.oldest)).collect();
         let expected = [
-            ("group:group", Depth { ready: 1, held: 1 }, START),
-            ("run:prov/type", Depth { ready: 1, held: 0 }, START.plus(secs(5))),
+            ("group:group", Depth { ready: 1, held: 1 }, Some(START)),
+            ("run:prov/type", Depth { ready: 1, held: 0 }, Some(START.plus(secs(5)))),
         ];
         assert_eq!(lines, expected);
     }

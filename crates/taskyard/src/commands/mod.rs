@@ -1,7 +1,9 @@
 //! One file a command. A command returns the exit code of the process, or why it gave up.
 
+pub(crate) mod access;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod taskstore;
 pub(crate) mod worker;
 
 use std::process::ExitCode;
@@ -11,10 +13,14 @@ use clap::Subcommand;
 /// What `taskyard` can be asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Look at clients and roles, and change who may do what
+    Access(Box<access::Args>),
     /// Run a build file from start to end: server, worker and tasks in this process
     Run(Box<run::Args>),
     /// Run the server: HTTP API, engine and database in one process
     Serve(Box<serve::Args>),
+    /// Look at the groups of a taskstore, and change their tasks
+    Taskstore(Box<taskstore::Args>),
     /// Run tasks of one queue on this machine
     Worker(Box<worker::Args>),
 }
@@ -22,8 +28,10 @@ pub(crate) enum Command {
 /// Runs one command to its end.
 pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Access(args) => Box::pin(access::execute(*args)).await,
         Command::Run(args) => Box::pin(run::execute(*args)).await,
         Command::Serve(args) => Box::pin(serve::execute(*args)).await,
+        Command::Taskstore(args) => Box::pin(taskstore::execute(*args)).await,
         Command::Worker(args) => Box::pin(worker::execute(*args)).await,
     }
 }

@@ -44,6 +44,8 @@ in flight and end; a second one ends at once.
 pub(crate) struct Running {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where taskstore is served alone, if it is.
+    pub(crate) taskstore_address: Option<SocketAddr>,
     /// How clients reach it.
     pub(crate) root_url: String,
     /// The client that may do everything.
@@ -103,15 +105,12 @@ pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
 /// When the address is taken, or the database can't be opened.
 pub(crate) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let figures = Figures::install()?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}; choose another --listen",
-            config.listen
-        )
-    })?;
-    let address = listener
-        .local_addr()
-        .context("the listener has no address")?;
+    let (listener, address) = listen(config.listen, "listen").await?;
+    let taskstore = match config.taskstore_listen {
+        Some(wanted) => Some(listen(wanted, "taskstore-listen").await?),
+        None => None,
+    };
+    let taskstore_address = taskstore.as_ref().map(|(_, address)| *address);
     let root_url = config.root_url_at(address);
     let draining = Draining::new();
     let limits = Limits {
@@ -125,12 +124,23 @@ pub(crate) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let root_is_new = server.root_is_new;
     let watched = draining.clone();
     let ended = tokio::spawn(async move {
-        let drained = taskyard_http::serve(listener, server.entrance, limits, watched).await;
+        let main = taskyard_http::serve(listener, server.entrance, limits.clone(), watched.clone());
+        let alone = async {
+            match taskstore {
+                Some((listener, _)) => {
+                    let drained = taskyard_http::serve(listener, server.taskstore, limits, watched);
+                    drained.await.cut_off
+                }
+                None => 0,
+            }
+        };
+        let (drained, alone_cut_off) = tokio::join!(main, alone);
         server.background.end().await;
-        tracing::info!(cut_off = drained.cut_off, "stopped");
+        tracing::info!(cut_off = drained.cut_off + alone_cut_off, "stopped");
     });
     Ok(Running {
         address,
+        taskstore_address,
         root_url,
         root_credentials,
         root_is_new,
@@ -139,18 +149,33 @@ pub(crate) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     })
 }
 
-/// Tells whoever started the server where it is. Other programs read the first line.
+/// Binds what the setting `key` says.
+async fn listen(wanted: SocketAddr, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(wanted)
+        .await
+        .with_context(|| format!("cannot listen on {wanted}; choose another --{key}"))?;
+    let address = listener
+        .local_addr()
+        .context("the listener has no address")?;
+    Ok((listener, address))
+}
+
+/// Tells whoever started the server where it is. Other programs read the first line and may close
+/// the output then, so everything is written at once.
 fn announce(running: &Running) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
     let root = &running.root_credentials;
-    let mut write = || {
-        writeln!(out, "listening on http://{}", running.address)?;
-        if running.root_is_new {
-            writeln!(out, "root client: {}", root.client_id)?;
-            writeln!(out, "access token: {}", root.access_token)?;
-            writeln!(out, "Keep the token; it is not shown again.")?;
-        }
-        out.flush()
-    };
-    write().context("cannot write to the output")
+    let mut lines = vec![format!("listening on http://{}", running.address)];
+    if let Some(address) = running.taskstore_address {
+        lines.push(format!("taskstore alone on http://{address}"));
+    }
+    if running.root_is_new {
+        lines.push(format!("root client: {}", root.client_id));
+        lines.push(format!("access token: {}", root.access_token));
+        lines.push("Keep the token; it is not shown again.".to_owned());
+    }
+    let text = lines.join("\n") + "\n";
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("cannot write to the output")
 }

@@ -66,6 +66,14 @@ pub(crate) enum Error {
         /// The key.
         key: &'static str,
     },
+    /// One of two settings that mean nothing without each other.
+    #[error("{given} is set, but {missing} is not; set both, or neither")]
+    Half {
+        /// The key that has a value.
+        given: &'static str,
+        /// The key that lacks one.
+        missing: &'static str,
+    },
     /// Anonymous callers with every right must not come from other machines.
     #[error(
         "dev grants every caller everything, so listen must be a loopback address such as \

@@ -380,3 +380,46 @@ fn a_server_for_this_process_alone_takes_a_free_loopback_port() {
     assert_eq!(config.data, PathBuf::from("here"));
     assert_eq!(config.database, Database::Sqlite);
 }
+
+#[test]
+fn a_guarded_service_needs_its_secret_and_its_address() {
+    let secret = "hunter2hunter2hunter2";
+    let tunnel = [
+        ("TASKYARD_WEBHOOKTUNNEL_URL", "https://tunnel.example.com"),
+        ("TASKYARD_WEBHOOKTUNNEL_SECRET", secret),
+        ("TASKYARD_WEBSOCKTUNNEL_SECRET", secret),
+    ];
+    let config = resolve(&Flags::default(), &tunnel).unwrap();
+    let found = config.guarded.webhooktunnel.as_ref().unwrap();
+    assert_eq!(found.proxy_url, "https://tunnel.example.com");
+    assert!(config.guarded.websocktunnel.is_some() && config.guarded.statsum.is_none());
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let half = resolve(&Flags::default(), &tunnel[..1]).unwrap_err();
+    assert!(half.to_string().contains("webhooktunnel-secret"), "{half}");
+    let short = [("TASKYARD_WEBSOCKTUNNEL_SECRET", "hunter2")];
+    let short = resolve(&Flags::default(), &short).unwrap_err().to_string();
+    assert!(
+        short.contains("16 characters") && !short.contains("hunter2"),
+        "{short}"
+    );
+}
+
+#[test]
+fn taskstore_listens_by_itself_only_when_asked_and_then_at_its_usual_port() {
+    let listen = |text| {
+        let config = resolve(&Flags::default(), &[("TASKYARD_TASKSTORE_LISTEN", text)]);
+        config.map(|config| config.taskstore_listen.map(|address| address.to_string()))
+    };
+    assert_eq!(listen("").unwrap(), None);
+    for (text, address) in [
+        ("127.0.0.1", "127.0.0.1:8048"),
+        ("localhost", "127.0.0.1:8048"),
+        ("::1", "[::1]:8048"),
+        ("[::1]:9", "[::1]:9"),
+        ("0.0.0.0:80", "0.0.0.0:80"),
+    ] {
+        assert_eq!(listen(text).unwrap().as_deref(), Some(address));
+    }
+    let refused = listen("8048").unwrap_err().to_string();
+    assert!(refused.contains("taskstore-listen"), "{refused}");
+}

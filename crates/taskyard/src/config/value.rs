@@ -1,6 +1,6 @@
 //! What the value of a setting may be. Each function answers `None` for a text it does not accept.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +14,18 @@ pub(super) fn address(text: &str) -> Option<SocketAddr> {
     match text.strip_prefix("localhost:") {
         Some(port) => Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?))),
         None => text.parse().ok(),
+    }
+}
+
+/// An address whose port may be left out.
+pub(super) fn address_with_port(port: u16) -> impl Fn(&str) -> Option<SocketAddr> {
+    move |text| {
+        let ip = match text {
+            "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            text => text.trim_matches(['[', ']']).parse().ok(),
+        };
+        ip.map(|ip| SocketAddr::new(ip, port))
+            .or_else(|| address(text))
     }
 }
 
@@ -94,4 +106,16 @@ pub(super) fn count(least: usize, most: usize) -> impl Fn(&str) -> Option<usize>
 pub(super) fn access_token(text: &str) -> Option<Secret> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     ((22..=66).contains(&text.len()) && text.chars().all(allowed)).then(|| Secret::new(text))
+}
+
+/// A secret shared with another service.
+pub(super) fn shared_secret(text: &str) -> Option<taskyard_access::Secret> {
+    (text.len() >= 16).then(|| taskyard_access::Secret::new(text))
+}
+
+/// The address of another service.
+pub(super) fn web_address(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let usable = matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host();
+    usable.then(|| text.to_owned())
 }

@@ -1,8 +1,9 @@
-use crate::process::Server;
+use crate::process::{Ground, Server, ended, run};
 
 #[tokio::test]
 async fn a_server_says_that_it_lives_and_is_ready() {
-    let server = Server::start(&[]).await;
+    let ground = Ground::new();
+    let server = ground.serve(&[]).await;
     assert_eq!(
         server.get("/healthz").await,
         (200, r#"{"status":"alive"}"#.to_owned())
@@ -13,7 +14,8 @@ async fn a_server_says_that_it_lives_and_is_ready() {
 
 #[tokio::test]
 async fn metrics_count_what_was_answered() {
-    let server = Server::start(&[]).await;
+    let ground = Ground::new();
+    let server = ground.serve(&[]).await;
     server.get("/healthz").await;
     let (status, text) = server.get("/metrics").await;
     assert_eq!(status, 200);
@@ -23,15 +25,28 @@ async fn metrics_count_what_was_answered() {
 
 #[tokio::test]
 async fn a_path_that_leads_nowhere_is_not_found_in_json() {
-    let server = Server::start(&[]).await;
+    let ground = Ground::new();
+    let server = ground.serve(&[]).await;
     let not_found = (404, r#"{"error":"Not found"}"#.to_owned());
-    assert_eq!(server.get("/no/such/path").await, not_found);
+    for path in [
+        "/no/such/path",
+        "/api/queue/v1/nothing",
+        "/api/queue/v10/ping",
+        "/api/queue",
+    ] {
+        assert_eq!(server.get(path).await, not_found, "{path}");
+    }
+    assert_eq!(
+        server.get("/API/Queue/V1/__heartbeat__").await,
+        (200, "{}".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn a_signal_to_stop_ends_the_server_in_good_order() {
     for signal in ["TERM", "INT"] {
-        let server = Server::start(&["--log-format", "json"]).await;
+        let ground = Ground::new();
+        let server = ground.serve(&["--log-format", "json"]).await;
         server.get("/healthz").await;
         server.signal(signal).await;
         let output = server.ended().await;
@@ -45,12 +60,70 @@ async fn a_signal_to_stop_ends_the_server_in_good_order() {
 
 #[tokio::test]
 async fn two_servers_share_a_machine_but_not_an_address() {
-    let first = Server::start(&[]).await;
+    let (first_ground, second_ground) = (Ground::new(), Ground::new());
+    let first = first_ground.serve(&[]).await;
+    let _second = second_ground.serve(&[]).await;
     let address = first.url.trim_start_matches("http://");
-    let (code, message) = crate::process::run(&["serve", "--listen", address], &[]).await;
+    let (code, message) = ended(Ground::new().command_at(address, &[])).await;
     assert_eq!(code, Some(2));
     assert!(
         message.contains(&format!("cannot listen on {address}")),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn two_servers_do_not_share_a_data_folder() {
+    let ground = Ground::new();
+    let first = ground.serve(&[]).await;
+    let (code, message) = ended(ground.command(&[])).await;
+    assert_eq!(code, Some(2), "{message}");
+    let database = ground.data().join("taskyard.db");
+    assert!(message.contains(&*database.to_string_lossy()), "{message}");
+    assert!(message.contains("another process"), "{message}");
+    assert_eq!(first.get("/readyz").await.0, 200, "the first one goes on");
+    // With the first one gone, the folder is free.
+    first.kill().await;
+    assert_eq!(ground.serve(&[]).await.get("/readyz").await.0, 200);
+}
+
+/// The first line is all that some programs read before they close the pipe.
+#[tokio::test]
+async fn a_server_lives_on_when_nobody_reads_its_output_any_more() {
+    let ground = Ground::new();
+    let mut command = ground.command(&[]);
+    command.env_remove("TASKYARD_ROOT_ACCESS_TOKEN");
+    let Server {
+        process: _process,
+        url,
+        ..
+    } = Server::spawn(command).await;
+    for _ in 0..3 {
+        let answer = reqwest::get(format!("{url}/readyz")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_given_no_folder_makes_one_where_it_stands() {
+    let ground = Ground::new();
+    let mut command = crate::process::taskyard(ground.path());
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    let server = Server::spawn(command).await;
+    assert_eq!(server.get("/readyz").await.0, 200);
+    assert!(ground.path().join("taskyard-data/taskyard.db").exists());
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_made_ends_the_start() {
+    let (code, message) = run(
+        &["serve", "--listen", "127.0.0.1:0", "--data", "/dev/null/x"],
+        &[],
+    )
+    .await;
+    assert_eq!(code, Some(2), "{message}");
+    assert!(
+        message.contains("cannot create the data folder /dev/null/x"),
         "{message}"
     );
 }

@@ -3,9 +3,19 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "what the tests stand on fails a test by panicking"
 )]
 
+mod caller;
+mod dev_clock;
+mod full_disk;
+mod kills;
 mod lifecycle;
+mod load;
+mod postgres;
 mod process;
 mod refusals;
+mod secrets;
+mod stopping;
+mod work;

@@ -1,40 +1,103 @@
 //! A server in a process and a folder of its own.
 
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// Nothing in these tests takes longer, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The token of the root client of every server here.
+pub(crate) const ROOT_TOKEN: &str = "tests-root-token-tests-root-token-tests-root";
+/// The root client.
+pub(crate) const ROOT: &str = "static/taskcluster/root";
 
+/// A running server. Its process ends with it.
 pub(crate) struct Server {
-    process: Child,
+    pub(crate) process: Child,
     /// `http://` and the address it listens on.
     pub(crate) url: String,
-    pub(crate) _folder: TempDir,
+    /// What it says after the first line. Kept, so that it can say it.
+    _output: Lines<BufReader<ChildStdout>>,
+}
+
+/// A folder for servers, which outlives them.
+pub(crate) struct Ground {
+    folder: TempDir,
+    /// PostgreSQL that they keep their state in; SQLite in the folder without.
+    database: Option<String>,
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            folder,
+            database: None,
+        }
+    }
+
+    /// As [`Ground::new`], with the state in PostgreSQL.
+    pub(crate) fn on_postgres(url: &str) -> Self {
+        Self {
+            database: Some(url.to_owned()),
+            ..Self::new()
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where servers here keep their data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// `taskyard serve` on a free port, with further arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_at("127.0.0.1:0", arguments)
+    }
+
+    /// `taskyard serve` on `address`, with further arguments.
+    pub(crate) fn command_at(&self, address: &str, arguments: &[&str]) -> Command {
+        let mut command = taskyard(self.path());
+        command.args(["serve", "--listen", address, "--data"]);
+        command.arg(self.data()).args(arguments);
+        command.env("TASKYARD_ROOT_ACCESS_TOKEN", ROOT_TOKEN);
+        if let Some(url) = &self.database {
+            command.env("TASKYARD_DATABASE_URL", url);
+        }
+        command
+    }
+
+    /// Starts `taskyard serve` on a free port, with further arguments.
+    pub(crate) async fn serve(&self, arguments: &[&str]) -> Server {
+        Server::spawn(self.command(arguments)).await
+    }
 }
 
 impl Server {
-    /// Starts `taskyard serve` on a free port with further arguments.
-    pub(crate) async fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut process = taskyard()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("data"))
-            .args(arguments)
+    /// Starts a server and waits until it listens.
+    pub(crate) async fn spawn(mut command: Command) -> Self {
+        let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let output = process.stdout.take().unwrap();
         let mut lines = BufReader::new(output).lines();
-        let first = soon(lines.next_line())
-            .await
-            .unwrap()
-            .expect("the server ended at once");
+        let first = soon(lines.next_line()).await.unwrap();
+        let Some(first) = first else {
+            let output = process.wait_with_output().await.unwrap();
+            panic!(
+                "the server ended: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        };
         let url = first
             .strip_prefix("listening on ")
             .expect(&first)
@@ -42,7 +105,7 @@ impl Server {
         Self {
             process,
             url,
-            _folder: folder,
+            _output: lines,
         }
     }
 
@@ -56,25 +119,41 @@ impl Server {
 
     /// Sends a signal, such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.process.id().expect("the server ended").to_string();
-        let sent = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .await
-            .unwrap();
-        assert!(sent.success());
+        signal(&self.process, name).await;
     }
 
     /// Waits for the process to end; its status and its log.
     pub(crate) async fn ended(self) -> Output {
         soon(self.process.wait_with_output()).await.unwrap()
     }
+
+    /// Ends the process as a power cut would, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        soon(self.process.kill()).await.unwrap();
+    }
 }
 
-/// Runs the binary to its end.
+/// Sends a signal, such as `TERM`, to a process that was started here.
+pub(crate) async fn signal(process: &Child, name: &str) {
+    let id = process.id().expect("the process ended").to_string();
+    let sent = Command::new("kill")
+        .args(["-s", name, &id])
+        .status()
+        .await
+        .unwrap();
+    assert!(sent.success());
+}
+
+/// Runs the binary to its end, in an empty folder; its exit code and its log.
 pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = taskyard();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = taskyard(folder.path());
     command.args(arguments).envs(environment.iter().copied());
+    ended(command).await
+}
+
+/// Waits for a command to end; its exit code and its log.
+pub(crate) async fn ended(mut command: Command) -> (Option<i32>, String) {
     let output = soon(command.output()).await.unwrap();
     (
         output.status.code(),
@@ -82,14 +161,16 @@ pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Op
     )
 }
 
-fn taskyard() -> Command {
+/// The binary, in `folder`, with no settings but those it is given.
+pub(crate) fn taskyard(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskyard"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TASKYARD_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy();
+        if name.starts_with("TASKYARD_") || name.starts_with("TASKCLUSTER_") {
+            command.env_remove(&*name);
         }
     }
-    command.kill_on_drop(true);
+    command.current_dir(folder).kill_on_drop(true);
     command
 }
 

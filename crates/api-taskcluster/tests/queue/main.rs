@@ -1,0 +1,32 @@
+//! The queue's methods on both databases, asked with signed requests as clients ask them.
+//!
+//! Every answer that [`house::House`] gives has been checked against the schema its method
+//! promises, every refusal against the form all refusals have.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod answer;
+mod artifacts;
+mod ask;
+mod bodies;
+mod claims;
+mod creation;
+mod credentials;
+mod dependencies;
+mod groups;
+mod house;
+mod idempotency;
+mod listings;
+mod moves;
+mod outage;
+mod reports;
+mod requests;
+mod scopes;
+mod signatures;
+mod time;
+mod transfers;
+mod who;

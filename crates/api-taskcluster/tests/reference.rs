@@ -1,0 +1,181 @@
+//! The references say what clients of all generations expect. The facts in `tests/facts/` are what
+//! the published references of three releases have in common with ours; of a method that several
+//! have, the newest.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use taskyard_access::{Directory, Sealer};
+use taskyard_api_taskcluster::auth::{Auth, Guarded};
+use taskyard_api_taskcluster::queue::{self, Files, Queue};
+use taskyard_api_taskcluster::schema::Schemas;
+use taskyard_api_taskcluster::{Context, References};
+use taskyard_engine::clock::Clock;
+use taskyard_http::Draining;
+use taskyard_store::testing::{Database, Kind};
+
+/// Methods of the queue that there are none of yet. This list shrinks.
+const MISSING_IN_QUEUE: &[&str] = &[
+    "cancelTaskGroup",
+    "changeTaskGroupPriority",
+    "changeTaskPriority",
+    "completeArtifact",
+    "declareProvisioner",
+    "declareWorker",
+    "declareWorkerType",
+    "defineTask",
+    "finishArtifact",
+    "getProvisioner",
+    "getTaskQueue",
+    "getWorker",
+    "getWorkerType",
+    "listClaimedTasks",
+    "listPendingTasks",
+    "listProvisioners",
+    "listTaskQueues",
+    "listWorkerTypes",
+    "listWorkers",
+    "quarantineWorker",
+    "sealTaskGroup",
+    "statuses",
+    "tasks",
+];
+
+/// Methods of clients so old that their reference names no scopes; ours does.
+const SCOPES_UNKNOWN: &[&str] = &["expandScopesGet", "webhooktunnelToken"];
+
+/// The reference of each service.
+async fn references() -> BTreeMap<&'static str, Value> {
+    let database = Database::new(Kind::Sqlite);
+    let migrations = [
+        taskyard_engine::MIGRATIONS,
+        taskyard_access::directory::MIGRATIONS,
+    ]
+    .concat();
+    let store = database.open(&migrations);
+    let folder = tempfile::tempdir().unwrap();
+    let sealer = Arc::new(Sealer::new(&[7; 32]));
+    let directory = Directory::open(store.clone(), Arc::clone(&sealer), false)
+        .await
+        .unwrap();
+    let clock = Clock::default();
+    let context = Context {
+        clock: clock.clone(),
+        directory: Arc::new(directory),
+        schemas: Arc::new(Schemas::load("https://tc.example.com").unwrap()),
+        trust_forwarded: false,
+    };
+    let files = Files::open(folder.path().to_owned()).await.unwrap();
+    let parts = queue::Parts {
+        store,
+        claim_timeout: Duration::from_mins(20),
+        draining: Draining::new(),
+        transfers: Arc::new(queue::transfers(
+            "https://tc.example.com",
+            sealer,
+            files,
+            clock,
+        )),
+    };
+    let auth = Auth::service(Guarded::default(), context.clone()).reference();
+    let queue = Queue::service(parts, context).reference();
+    BTreeMap::from([("auth", auth), ("queue", queue)])
+}
+
+fn entries(reference: &Value) -> BTreeMap<&str, &Value> {
+    let entries = reference["entries"].as_array().unwrap();
+    let named: BTreeMap<_, _> = entries
+        .iter()
+        .map(|entry| (entry["name"].as_str().unwrap(), entry))
+        .collect();
+    assert_eq!(named.len(), entries.len(), "a name is there twice");
+    named
+}
+
+/// What differs between a reference and the facts, one line each.
+fn differences(reference: &Value, facts: &str, missing: &[&str]) -> Vec<String> {
+    let facts: BTreeMap<String, Value> = serde_json::from_str(facts).unwrap();
+    let entries = entries(reference);
+    let mut found = Vec::new();
+    for name in entries.keys().filter(|name| !facts.contains_key(**name)) {
+        found.push(format!("{name}: nobody knows this method"));
+    }
+    for (name, fact) in &facts {
+        let is_missing = missing.contains(&name.as_str());
+        let Some(entry) = entries.get(name.as_str()) else {
+            if !is_missing {
+                found.push(format!("{name}: is missing"));
+            }
+            continue;
+        };
+        if is_missing {
+            found.push(format!("{name}: is there; take it off the list"));
+        }
+        let mut compare = |what: &str, is: &Value| {
+            if *is != fact[what] {
+                found.push(format!("{name}: {what} is {is}, should be {}", fact[what]));
+            }
+        };
+        for what in ["method", "route", "args", "query", "stability"] {
+            compare(what, &entry[what]);
+        }
+        for what in ["input", "output"] {
+            compare(what, &entry[what].is_string().into());
+        }
+        if !SCOPES_UNKNOWN.contains(&name.as_str()) {
+            compare("scopes", &entry["scopes"]);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn auth_is_what_its_clients_know() {
+    let references = references().await;
+    let found = differences(&references["auth"], include_str!("facts/auth.json"), &[]);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_is_what_its_clients_know() {
+    let references = references().await;
+    let facts = include_str!("facts/queue.json");
+    let found = differences(&references["queue"], facts, MISSING_IN_QUEUE);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_schema_that_a_reference_names_is_served_with_the_manifest() {
+    let references = references().await;
+    let root = "https://tc.example.com";
+    let schemas = Arc::new(Schemas::load(root).unwrap());
+    for (service, reference) in &references {
+        for (name, entry) in entries(reference) {
+            for what in ["input", "output"] {
+                if let Some(schema) = entry[what].as_str() {
+                    let full = format!("{service}/{schema}");
+                    assert!(schemas.get(&full).is_some(), "{name}: there is no {full}");
+                }
+            }
+        }
+    }
+    let served = References::new(root, schemas, references);
+    let manifest = served.answer("/references/manifest.json");
+    let body = axum::body::to_bytes(manifest.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    let manifest: Value = serde_json::from_slice(&body).unwrap();
+    for url in manifest["references"].as_array().unwrap() {
+        let path = url.as_str().unwrap().strip_prefix(root).unwrap();
+        assert_eq!(served.answer(path).status(), 200, "{path}");
+    }
+    assert_eq!(manifest["references"].as_array().unwrap().len(), 2);
+}

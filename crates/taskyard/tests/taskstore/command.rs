@@ -1,0 +1,141 @@
+//! `taskyard taskstore`.
+
+use serde_json::Value;
+
+use crate::server::{PATIENCE, Server, taskyard};
+
+/// Runs an action; its exit code, output and messages.
+async fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = taskyard();
+    command
+        .args(["taskstore", "--root-url", &server.url])
+        .args(arguments);
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+async fn output(server: &Server, arguments: &[&str]) -> String {
+    let (code, output, messages) = run(server, arguments).await;
+    assert_eq!(code, Some(0), "{messages}");
+    output
+}
+
+#[tokio::test]
+async fn tasks_are_added_claimed_updated_and_deleted_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    assert_eq!(
+        output(&server, &["add", "map", "a", "b\tc"]).await,
+        "1\tmap\ta\n2\tmap\tb\\tc\n"
+    );
+    assert_eq!(
+        output(&server, &["groups"]).await,
+        "map\t2 available\t0 claimed\t2 in all\n"
+    );
+    let claimed = output(
+        &server,
+        &["claim", "map", "--for", "1h", "--count", "2", "--json"],
+    )
+    .await;
+    let ids: Vec<i64> = claimed
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["id"]
+                .as_i64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(ids, [3, 4]);
+    let (code, nothing, _) = run(&server, &["claim", "map"]).await;
+    assert_eq!((code, nothing.as_str()), (Some(1), ""));
+    assert_eq!(output(&server, &["list", "map"]).await, "");
+    assert_eq!(
+        output(&server, &["list", "map", "--held"])
+            .await
+            .lines()
+            .count(),
+        2
+    );
+    let (code, _, messages) = run(&server, &["delete", "3", "--id", "7"]).await;
+    assert_eq!(code, Some(2));
+    assert!(
+        messages.contains("held by somebody else: [3]"),
+        "{messages}"
+    );
+    assert_eq!(
+        output(&server, &["update", "4", "new", "--depends", "3"]).await,
+        "5\tmap\tnew\n"
+    );
+    assert_eq!(output(&server, &["delete", "3"]).await, "");
+    let watched = output(&server, &["watch", "map", "--looks", "2", "--every", "1ms"]).await;
+    assert_eq!(watched, "map\t1 available\t0 claimed\t1 in all\n");
+}
+
+#[tokio::test]
+async fn taskstore_is_alone_at_the_root_of_its_own_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let alone = ["--taskstore-url", &server.alone];
+    output(&server, &[&alone[..], &["add", "map", "a"]].concat()).await;
+    for (url, status) in [
+        (format!("{}/groups", server.alone), 200),
+        (format!("{}/taskstore/groups", server.url), 200),
+        (format!("{}/taskstore/groups", server.alone), 404),
+        (format!("{}/groups", server.url), 404),
+        (format!("{}/taskstore", server.url), 404),
+        (format!("{}/taskstored/groups", server.url), 404),
+    ] {
+        let answer = reqwest::get(&url).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{url}");
+        if status == 200 {
+            assert_eq!(answer.text().await.unwrap(), "[\"map\"]");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_value_taskstore_listens_at_its_usual_port_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    // If it is taken already, that does as well.
+    let _taken = tokio::net::TcpListener::bind("127.0.0.1:8048").await;
+    let mut command = taskyard();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(folder.path());
+    let output = command.arg("--taskstore-listen").output();
+    let output = tokio::time::timeout(PATIENCE, output)
+        .await
+        .unwrap()
+        .unwrap();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    let expected = "cannot listen on 127.0.0.1:8048; choose another --taskstore-listen";
+    assert!(messages.contains(expected), "{messages}");
+}
+
+#[tokio::test]
+async fn a_server_for_everybody_is_not_offered_beyond_this_machine() {
+    let mut command = taskyard();
+    command.args([
+        "serve",
+        "--dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--taskstore-listen",
+        "0.0.0.0",
+    ]);
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(messages.contains("0.0.0.0:8048"), "{messages}");
+}
