@@ -36,6 +36,7 @@ pub mod authenticate;
 pub mod bewit;
 pub mod certificate;
 pub mod client;
+#[cfg(feature = "directory")]
 pub mod directory;
 mod expansion_cache;
 pub mod expression;
@@ -52,10 +53,12 @@ pub mod seal;
 pub mod sign;
 pub mod slugid;
 pub mod temporary;
+#[cfg(feature = "directory")]
 pub mod token;
 
 pub use authenticate::{Authenticated, HawkRequest, Outcome, authenticate};
 pub use client::{Client, Secret, new_access_token};
+#[cfg(feature = "directory")]
 pub use directory::{Deed, Directory, DirectoryError, Snapshot};
 pub use expression::{Expression, Param, RenderError};
 pub use hawk::{payload_hash, payload_hash_matches};
@@ -67,4 +70,5 @@ pub use scope_set::{ScopeList, ScopeSet};
 pub use seal::{Place, SealError, Sealer};
 pub use sign::{Credentials, Payload, SignError, Signer};
 pub use temporary::{TemporaryCredentials, TemporaryError};
+#[cfg(feature = "directory")]
 pub use token::Token;

@@ -426,13 +426,19 @@ pub fn overview(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Overview>, Error> {
         line.depth.held += depth.held;
     };
     tx.query(READY_BY_QUEUE, params![limit as i64], |row| {
-        let depth = Depth { ready: row.get(1)?, held: 0 };
+        let depth = Depth {
+            ready: row.get(1)?,
+            held: 0,
+        };
         line(&mut lines, Queue(row.get(0)?), depth, Some(row.get(2)?));
         Ok(())
     })?;
     // Shelved entries have the largest time there is.
     tx.query(HELD_BY_QUEUE, params![i64::MAX, limit as i64], |row| {
-        let depth = Depth { ready: 0, held: row.get(1)? };
+        let depth = Depth {
+            ready: 0,
+            held: row.get(1)?,
+        };
         line(&mut lines, Queue(row.get(0)?), depth, None);
         Ok(())
     })?;

@@ -21,7 +21,9 @@ struct Movement {
 
 /// `GET /dev/clock` and `POST /dev/clock {"advanceMs": n}`.
 pub(crate) fn routes(clock: Clock) -> Router {
-    Router::new().route("/dev/clock", get(read).post(advance)).with_state(clock)
+    Router::new()
+        .route("/dev/clock", get(read).post(advance))
+        .with_state(clock)
 }
 
 async fn read(State(clock): State<Clock>) -> Response {
@@ -29,7 +31,11 @@ async fn read(State(clock): State<Clock>) -> Response {
         "now": clock.now().to_iso(),
         "offsetMs": clock.offset_micros() / 1000,
     });
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 async fn advance(State(clock): State<Clock>, body: Body) -> Response {

@@ -26,7 +26,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One durable task engine, spoken to in the language of the clients you already have.
 #[derive(Debug, Parser)]
-#[command(name = "taskyard", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "taskyard",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: commands::Command,
@@ -34,7 +39,10 @@ struct CommandLine {
 
 fn main() -> ExitCode {
     let command = CommandLine::parse().command;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&anyhow::Error::from(error).context("cannot start threads")),
     };

@@ -30,9 +30,14 @@ struct Told {
 
 /// `GET /metrics`, with the queues counted anew when the last count is older than 10 seconds.
 pub(crate) fn routes(figures: &Figures, store: Store, clock: Clock) -> Router {
-    const TEXT: [(HeaderName, &str); 1] =
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    metrics::describe_gauge!("taskyard_queue_waiting", "Entries of a queue that may be claimed");
+    const TEXT: [(HeaderName, &str); 1] = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    metrics::describe_gauge!(
+        "taskyard_queue_waiting",
+        "Entries of a queue that may be claimed"
+    );
     metrics::describe_gauge!("taskyard_queue_claimed", "Entries of a queue that are held");
     metrics::describe_gauge!(
         "taskyard_queue_oldest_seconds",
@@ -63,7 +68,9 @@ async fn count(store: &Store, clock: &Clock, told: &mut BTreeSet<String>) {
     }
     for line in queues {
         let name = line.queue.as_str().to_owned();
-        let age = line.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
+        let age = line
+            .oldest
+            .map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
         tell(name.clone(), line.depth.ready, line.depth.held, age);
         told.insert(name);
     }

@@ -70,13 +70,24 @@ pub(crate) async fn ensure(
     config: &ServeConfig,
 ) -> anyhow::Result<(Credentials, bool)> {
     let now_ms = clock.now().millis();
-    let configured = config.root_access_token.as_ref().map(|token| token.reveal().into());
+    let configured = config
+        .root_access_token
+        .as_ref()
+        .map(|token| token.reveal().into());
     let about = "May do everything. Made by the server.";
-    let (token, is_new) =
-        directory.ensure_client(now_ms, ROOT, &["*"], about, configured.as_ref()).await?;
+    let (token, is_new) = directory
+        .ensure_client(now_ms, ROOT, &["*"], about, configured.as_ref())
+        .await?;
     let about = "Issues the credentials of tasks. Made by the server.";
-    directory.ensure_client(now_ms, ISSUER, &["*"], about, None).await?;
+    directory
+        .ensure_client(now_ms, ISSUER, &["*"], about, None)
+        .await?;
     let about = "What everybody may do. Made by the server; change it as you like.";
-    directory.ensure_role(now_ms, "anonymous", ANONYMOUS, about).await?;
-    Ok((Credentials::new(ROOT, token.expose()), is_new && configured.is_none()))
+    directory
+        .ensure_role(now_ms, "anonymous", ANONYMOUS, about)
+        .await?;
+    Ok((
+        Credentials::new(ROOT, token.expose()),
+        is_new && configured.is_none(),
+    ))
 }

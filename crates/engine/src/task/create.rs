@@ -59,7 +59,9 @@ pub fn create(
         Err(refusal) => return Ok(existing(tx, new)?.unwrap_or(Err(refusal))),
     };
     let [number, lease_id] = lease::new_ids(tx, 2)?[..] else {
-        return Err(Error::Statement("the sequence gave too few numbers".to_owned()));
+        return Err(Error::Statement(
+            "the sequence gave too few numbers".to_owned(),
+        ));
     };
     let mut task = unscheduled(new, number);
     let is_pending = dependencies.iter().all(|(_, satisfied)| *satisfied);
