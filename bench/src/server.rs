@@ -150,8 +150,8 @@ impl Server {
     }
 }
 
-/// Finds the server: `TASKYARD_BIN`, or the one cargo builds now in release mode beside this
-/// program.
+/// Finds the server: `TASKYARD_BIN`, or the one cargo builds now as it is shipped, in the profile
+/// `dist`.
 ///
 /// # Errors
 /// cargo failed, or the file is missing.
@@ -163,7 +163,8 @@ pub(crate) async fn binary() -> Result<PathBuf> {
         let built = Command::new(cargo)
             .args([
                 "build",
-                "--release",
+                "--profile",
+                "dist",
                 "--locked",
                 "--package",
                 "taskyard",
@@ -177,7 +178,7 @@ pub(crate) async fn binary() -> Result<PathBuf> {
             built.success(),
             "the server does not build; set TASKYARD_BIN to use another one"
         );
-        target_folder()?.join("release/taskyard")
+        target_folder()?.join("dist/taskyard")
     };
     ensure!(
         path.is_file(),
