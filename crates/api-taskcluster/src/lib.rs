@@ -1,7 +1,7 @@
 //! Taskcluster's services over HTTP, as its clients know them.
 //!
 //! Each service declares its methods once, in a table of contents; the table routes, authorizes,
-//! validates, and is served as the service's reference document. [`service`] holds what all
+//! validates, and is served as the service's reference document. `service` holds what all
 //! services do alike, a folder each holds what one service does.
 
 pub mod auth;

@@ -70,7 +70,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 
-    /// Address under which clients reach this server [default: http://<listen>]
+    /// Address under which clients reach this server [default: http:// and the listen
+    /// address]
     #[arg(long, value_name = "URL")]
     pub(crate) root_url: Option<String>,
 
