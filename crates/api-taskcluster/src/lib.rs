@@ -10,6 +10,7 @@ mod call;
 mod date_time;
 mod error;
 mod method;
+mod monitoring;
 mod paging;
 mod parameter;
 pub mod queue;

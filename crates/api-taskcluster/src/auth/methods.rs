@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Auth;
-use super::{
-    clients, guarded, hawk, history, monitoring, roles, scopes, test_authenticate, tunnel,
-};
+use super::{clients, guarded, hawk, history, roles, scopes, test_authenticate, tunnel};
 use crate::method::Verb::{Delete, Get, Post, Put};
 use crate::method::{Method, handler};
+use crate::monitoring;
 
 /// Title and description of the service.
 pub(super) const ABOUT: (&str, &str) = (
@@ -21,7 +20,7 @@ const PAGED: &[&str] = &["continuationToken", "limit"];
 /// All methods, in the order of the reference.
 pub(super) fn methods() -> Vec<Method<Auth>> {
     [
-        monitoring_methods(),
+        monitoring::methods(),
         client_methods(),
         role_methods(),
         scope_methods(),
@@ -30,42 +29,6 @@ pub(super) fn methods() -> Vec<Method<Auth>> {
     .chain([storage_methods(), token_methods(), hawk_methods()])
     .flatten()
     .collect()
-}
-
-fn monitoring_methods() -> Vec<Method<Auth>> {
-    const MONITORING: &str = "Monitoring";
-    vec![
-        Method::new("ping", Get, "/ping", handler!(monitoring::ping)).about(
-            MONITORING,
-            "Ping",
-            "Answers without any work; tells that the service is reachable.",
-        ),
-        Method::new(
-            "lbheartbeat",
-            Get,
-            "/__lbheartbeat__",
-            handler!(monitoring::heartbeat),
-        )
-        .about(
-            MONITORING,
-            "Load-balancer heartbeat",
-            "Answers without any work.",
-        ),
-        Method::new(
-            "heartbeat",
-            Get,
-            "/__heartbeat__",
-            handler!(monitoring::heartbeat),
-        )
-        .about(MONITORING, "Heartbeat", "Answers without any work."),
-        Method::new(
-            "version",
-            Get,
-            "/__version__",
-            handler!(monitoring::version),
-        )
-        .about(MONITORING, "Version", "Tells which build answers."),
-    ]
 }
 
 fn client_methods() -> Vec<Method<Auth>> {

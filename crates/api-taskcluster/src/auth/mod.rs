@@ -5,7 +5,6 @@ mod guarded;
 mod hawk;
 mod history;
 mod methods;
-mod monitoring;
 mod roles;
 mod scopes;
 mod test_authenticate;
@@ -21,6 +20,7 @@ use taskyard_engine::clock::Clock;
 
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::monitoring::Monitored;
 use crate::service::{Context, Service};
 
 pub use guarded::{Guarded, Statsum, Webhooktunnel};
@@ -50,6 +50,12 @@ impl Auth {
             started: context.clock.now(),
         };
         Service::new("auth", methods::ABOUT, methods::methods(), auth, context)
+    }
+}
+
+impl Monitored for Auth {
+    fn uptime(&self) -> Duration {
+        self.clock.now().since(self.started)
     }
 }
 

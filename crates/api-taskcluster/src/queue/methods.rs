@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::Queue;
-use super::{artifacts, claims, groups, monitoring, reports, tasks};
+use super::{artifacts, claims, counts, groups, reports, tasks};
 use crate::method::Verb::{Get, Post, Put};
 use crate::method::{Method, handler};
+use crate::monitoring;
 
 /// Title and description of the service.
 pub(super) const ABOUT: (&str, &str) = (
@@ -19,6 +20,7 @@ const PAGED: &[&str] = &["continuationToken", "limit"];
 /// All methods, in the order of the reference.
 pub(super) fn methods() -> Vec<Method<Queue>> {
     [
+        monitoring::methods(),
         task_methods(),
         worker_methods(),
         artifact_methods(),
@@ -44,36 +46,6 @@ fn task_scopes(verb: &str) -> serde_json::Value {
 fn task_methods() -> Vec<Method<Queue>> {
     const TASKS: &str = "Tasks";
     vec![
-        Method::new("ping", Get, "/ping", handler!(monitoring::ping)).about(
-            "Monitoring",
-            "Ping",
-            "Answers without any work; tells that the service is reachable.",
-        ),
-        Method::new(
-            "lbheartbeat",
-            Get,
-            "/__lbheartbeat__",
-            handler!(monitoring::heartbeat),
-        )
-        .about(
-            "Monitoring",
-            "Load-balancer heartbeat",
-            "Answers without any work.",
-        ),
-        Method::new(
-            "heartbeat",
-            Get,
-            "/__heartbeat__",
-            handler!(monitoring::heartbeat),
-        )
-        .about("Monitoring", "Heartbeat", "Answers without any work."),
-        Method::new(
-            "version",
-            Get,
-            "/__version__",
-            handler!(monitoring::version),
-        )
-        .about("Monitoring", "Version", "Tells which build answers."),
         Method::new("task", Get, "/task/<taskId>", handler!(tasks::task))
             .scopes(json!("queue:get-task:<taskId>"))
             .output("v1/task.json#")
@@ -433,7 +405,7 @@ fn listing_methods() -> Vec<Method<Queue>> {
             "pendingTasks",
             Get,
             "/pending/<taskQueueId>",
-            handler!(monitoring::pending_tasks),
+            handler!(counts::pending_tasks),
         )
         .scopes(json!("queue:pending-count:<taskQueueId>"))
         .output("v1/pending-tasks-response.json#")
@@ -447,7 +419,7 @@ fn listing_methods() -> Vec<Method<Queue>> {
             "taskQueueCounts",
             Get,
             "/task-queues/<taskQueueId>/counts",
-            handler!(monitoring::task_queue_counts),
+            handler!(counts::task_queue_counts),
         )
         .scopes(json!({"AllOf": [
             "queue:pending-count:<taskQueueId>",

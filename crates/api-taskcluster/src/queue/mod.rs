@@ -2,11 +2,11 @@
 
 mod artifacts;
 mod claims;
+mod counts;
 mod definition;
 mod files;
 mod groups;
 mod methods;
-mod monitoring;
 mod reports;
 mod status;
 mod tasks;
@@ -20,6 +20,7 @@ use taskyard_engine::clock::Clock;
 use taskyard_http::Draining;
 use taskyard_store::Store;
 
+use crate::monitoring::Monitored;
 use crate::service::{Context, Service};
 
 pub use files::Files;
@@ -71,6 +72,12 @@ impl Queue {
 
     fn issuer(&self) -> Option<Arc<Client>> {
         self.directory.snapshot().client(ISSUER)
+    }
+}
+
+impl Monitored for Queue {
+    fn uptime(&self) -> Duration {
+        self.clock.now().since(self.started)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Is it there, and how full is it?
+//! How full are the queues?
 
 use std::sync::Arc;
 
@@ -10,24 +10,6 @@ use super::status::split_queue_id;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::reply::Reply;
-
-pub(super) async fn ping(queue: Arc<Queue>, _call: Call) -> Result<Reply, ApiError> {
-    let uptime = queue.clock.now().since(queue.started).as_secs_f64();
-    Ok(Reply::json(&json!({"alive": true, "uptime": uptime})))
-}
-
-pub(super) async fn heartbeat(_queue: Arc<Queue>, _call: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::json(&json!({})))
-}
-
-pub(super) async fn version(_queue: Arc<Queue>, _call: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::json(&json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "commit": "",
-        "source": "",
-        "build": "",
-    })))
-}
 
 async fn depth(queue: &Queue, call: &Call) -> Result<Depth, ApiError> {
     let waiting = lease::Queue::runs(call.param("taskQueueId"));
