@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use taskyard_store::{Error, Tx, Value};
 
-use crate::lease::NewEntry;
-use crate::timestamp::{Nanos, Timestamp};
+use crate::lease::{self, NewEntry};
+use crate::timestamp::Timestamp;
 
 /// Rows that are put by one statement. Each size is a statement of its own, prepared once; a
 /// number of rows is put together from these, largest first. 128 rows need 1281 parameters, far
@@ -53,7 +53,7 @@ pub(crate) fn insert(
                     (*id).into(),
                     entry.queue.as_str().into(),
                     entry.priority.into(),
-                    (entry.available_at <= Nanos::from(now)).into(),
+                    lease::mark_of(entry, now).into(),
                     entry.available_at.into(),
                     entry.expires_at.into(),
                     entry.owner.into(),

@@ -2,12 +2,12 @@
 //!
 //! A group is nothing but the entries that name it: it appears with the first and vanishes with
 //! the last. An entry may be claimed when its time has come, `available_at <= now`, and that alone
-//! decides here; the `ready` mark only serves those who wait. All statements run along one index,
+//! decides here; the mark only serves those who wait. All statements run along one index,
 //! in the order of that time.
 
 use taskyard_store::{Error, Migration, Tx, Value, params};
 
-use crate::lease::{self, Entry, Queue};
+use crate::lease::{self, Depth, Entry, HELD_IN_GROUP, IN_GROUP, Overview, Queue};
 use crate::timestamp::{Nanos, Timestamp};
 
 /// The index of groups.
@@ -18,6 +18,8 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     sql: "
 -- claims, listings and counts of groups; runs have a subject and cost nothing here
 CREATE INDEX leases_in_groups ON leases (queue, available_at, id) WHERE subject = '';
+-- the timer: whose time has come
+CREATE INDEX leases_due_in_groups ON leases (available_at) WHERE ready = 4;
 ",
 }];
 
@@ -85,6 +87,63 @@ pub fn counts(tx: &mut Tx<'_>, now: Timestamp, group: Option<&str>) -> Result<Ve
         None => tx.query(COUNTS, params![REALM, AFTER_REALM, now], read),
         Some(group) => tx.query(COUNT, params![Queue::group(group).as_str(), now], read),
     }
+}
+
+const OVERVIEW: &str = "SELECT queue, \
+     CAST(sum(CASE WHEN available_at <= $3 THEN 1 ELSE 0 END) AS BIGINT), count(*), \
+     min(available_at) FROM leases WHERE subject = '' AND queue > $1 AND queue < $2 \
+     GROUP BY queue ORDER BY queue LIMIT $4";
+
+/// How full the first `limit` groups are. Reads one index whole: for metrics that are asked for
+/// now and then.
+pub fn overview(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<Overview>, Error> {
+    let at = Nanos::from(now);
+    tx.query(
+        OVERVIEW,
+        params![REALM, AFTER_REALM, at, limit as i64],
+        |row| {
+            let (ready, total): (i64, i64) = (row.get(1)?, row.get(2)?);
+            Ok(Overview {
+                queue: Queue::group(name(&row.get::<String>(0)?).unwrap_or_default()),
+                depth: Depth {
+                    ready,
+                    held: total - ready,
+                },
+                oldest: (ready > 0)
+                    .then(|| row.get::<Nanos>(3))
+                    .transpose()?
+                    .map(Nanos::ceil_micros),
+            })
+        },
+    )
+}
+
+const NEXT_DUE: &str = "SELECT min(available_at) FROM leases WHERE ready = 4";
+const DUE: &str = "SELECT id, queue FROM leases WHERE ready = 4 AND available_at <= $1 \
+     ORDER BY available_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+const RETURN: &str = "UPDATE leases SET ready = 3 WHERE id = $1";
+
+/// When the next held entry of a group may be claimed.
+pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>, Error> {
+    let at = tx.query_opt(NEXT_DUE, &[], |row| row.get::<Option<Nanos>>(0))?;
+    Ok(at.flatten().map(Nanos::ceil_micros))
+}
+
+/// Whether a held entry may be claimed by `now`.
+pub fn is_any_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, Error> {
+    Ok(next_due(tx)?.is_some_and(|at| at <= now))
+}
+
+/// Wakes those who wait for up to `limit` entries whose time has come; returns how many.
+pub fn return_due(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<usize, Error> {
+    let due = tx.query(DUE, params![Nanos::from(now), limit as i64], |row| {
+        Ok((row.get::<i64>(0)?, row.get::<String>(1)?))
+    })?;
+    for (id, queue) in &due {
+        tx.execute(RETURN, params![*id])?;
+        tx.wake(Queue::group(name(queue).unwrap_or_default()).topic());
+    }
+    Ok(due.len())
 }
 
 /// Which entries of a group to list.
@@ -349,7 +408,7 @@ fn hold(tx: &mut Tx<'_>, now: Timestamp, id: i64, entry: &Entry) -> Result<(), E
         params![
             id,
             entry.id,
-            ready,
+            if ready { IN_GROUP } else { HELD_IN_GROUP },
             entry.available_at,
             &entry.owner,
             entry.attempt
@@ -366,7 +425,7 @@ fn hold(tx: &mut Tx<'_>, now: Timestamp, id: i64, entry: &Entry) -> Result<(), E
     Ok(())
 }
 
-const MOVE: &str = "UPDATE leases SET id = $2, queue = $3, ready = 1, enqueued_at = $4, \
+const MOVE: &str = "UPDATE leases SET id = $2, queue = $3, ready = 3, enqueued_at = $4, \
      available_at = $5, attempt = 0 WHERE id = $1";
 
 fn move_away(

@@ -5,6 +5,7 @@
 //! old id finds nothing.
 //!
 //! Cost: a claim reads the head of one index, whatever the number of waiting or held entries.
+//! Entries of [groups](crate::group) are put and changed here, and claimed there.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,11 @@ impl Queue {
         Queue(format!("{GROUP}{name}"))
     }
 
+    /// A queue of a realm of its own.
+    pub fn of(realm: &str, name: &str) -> Self {
+        Queue(format!("{realm}:{name}"))
+    }
+
     /// The name as stored.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -54,7 +60,24 @@ impl Queue {
     fn returns_by_itself(&self) -> bool {
         self.task_queue_id().is_none()
     }
+
+    /// The mark of an entry here that may be claimed, or may not yet.
+    fn mark(&self, ready: bool) -> i64 {
+        match (self.0.starts_with(GROUP), ready) {
+            (false, true) => READY,
+            (false, false) => HELD,
+            (true, true) => IN_GROUP,
+            (true, false) => HELD_IN_GROUP,
+        }
+    }
 }
+
+/// Marks: which of the partial indexes an entry stands in. In groups the time alone decides who
+/// may be claimed, along an index of their own, so that their entries stay out of the others.
+const HELD: i64 = 0;
+const READY: i64 = 1;
+pub(crate) const IN_GROUP: i64 = 3;
+pub(crate) const HELD_IN_GROUP: i64 = 4;
 
 /// One entry, as of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +189,7 @@ pub(crate) fn put_as(
             entry.queue.as_str(),
             entry.priority,
             now,
-            ready,
+            entry.queue.mark(ready),
             entry.available_at,
             entry.expires_at,
             entry.owner,
@@ -177,6 +200,11 @@ pub(crate) fn put_as(
     )?;
     announce(tx, entry.queue, ready, entry.available_at);
     Ok(())
+}
+
+/// The mark of a new entry.
+pub(crate) fn mark_of(entry: &NewEntry<'_>, now: Timestamp) -> i64 {
+    entry.queue.mark(entry.available_at <= Nanos::from(now))
 }
 
 /// Tells after the commit who should look: those who wait for work, or the timer.
@@ -280,7 +308,7 @@ pub fn hold(
 ) -> Result<Option<i64>, Error> {
     let new_id = new_id(tx)?;
     let ready = until <= Nanos::from(now) && queue.returns_by_itself();
-    let changed = tx.execute(CHANGE, params![id, new_id, ready, until, owner])?;
+    let changed = tx.execute(CHANGE, params![id, new_id, queue.mark(ready), until, owner])?;
     if changed == 0 {
         return Ok(None);
     }
@@ -339,7 +367,14 @@ pub(crate) fn replace(
     let ready = available_at <= Nanos::from(now);
     let changed = tx.execute(
         REPLACE,
-        params![entry.id, new_id, ready, available_at, owner, data],
+        params![
+            entry.id,
+            new_id,
+            entry.queue.mark(ready),
+            available_at,
+            owner,
+            data
+        ],
     )?;
     if changed == 0 {
         return Err(tx.overtaken("a locked entry was changed"));

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::artifact::{self, Artifact};
 use crate::clock::Clock;
+use crate::group;
 use crate::lease::{self, Queue};
 use crate::task;
 use crate::timestamp::Timestamp;
@@ -100,20 +101,22 @@ impl Timer {
         let mut next = Timestamp(i64::MAX);
         // One duty that fails must not keep the others from being done.
         let claims = self.end_claims(now).await;
+        let groups = self.return_to_groups(now).await;
         let deadlines = self.exceed_deadlines(now).await;
         let resolutions = self.continue_resolutions(now).await;
         let forgotten = self.forget(now).await;
-        if claims? | deadlines? | resolutions? | forgotten? {
+        if claims? | groups? | deadlines? | resolutions? | forgotten? {
             return Ok(now);
         }
-        let (lease, deadline) = self
+        let (lease, grouped, deadline) = self
             .store
-            .read(|tx| Ok((lease::next_due(tx)?, task::next_deadline(tx)?)))
+            .read(|tx| {
+                let (lease, grouped) = (lease::next_due(tx)?, group::next_due(tx)?);
+                Ok((lease, grouped, task::next_deadline(tx)?))
+            })
             .await?;
-        for due in [lease, deadline.map(|at| at.plus(task::DEADLINE_DELAY))]
-            .into_iter()
-            .flatten()
-        {
+        let deadline = deadline.map(|at| at.plus(task::DEADLINE_DELAY));
+        for due in [lease, grouped, deadline].into_iter().flatten() {
             // What is due already and was not dealt with waits for somebody's lock.
             next = next.min(due.max(now.plus(Duration::from_millis(50))));
         }
@@ -157,6 +160,24 @@ impl Timer {
         }
         finish(steps).await?;
         Ok(full)
+    }
+
+    /// Wakes those who wait for entries of groups whose time has come; `true` if there may be more.
+    async fn return_to_groups(&self, now: Timestamp) -> Result<bool, Error> {
+        if !self
+            .store
+            .read(move |tx| group::is_any_due(tx, now))
+            .await?
+        {
+            return Ok(false);
+        }
+        let returned = self
+            .store
+            .write(Key::of("groups"), move |tx| {
+                group::return_due(tx, now, PORTION)
+            })
+            .await?;
+        Ok(returned == PORTION)
     }
 
     async fn exceed_deadlines(&self, now: Timestamp) -> Result<bool, Error> {

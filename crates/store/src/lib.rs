@@ -16,7 +16,9 @@
 //! wide, times are integers, JSON is text. Row locks are written as PostgreSQL spells them.
 
 mod alarm;
+mod checkpoint;
 mod driver;
+mod durability;
 mod error;
 mod hints;
 mod job;

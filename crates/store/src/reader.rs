@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::job::Job;
-use crate::tx::Tx;
+use crate::store::Shared;
+use crate::tx::{Effects, Tx};
 
 /// The queue that all readers take their work from.
 pub(crate) type Jobs = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
 
 /// Serves reads until every sender is gone.
-pub(crate) fn run(mut driver: impl Driver, jobs: Jobs) {
+pub(crate) fn run(mut driver: impl Driver, jobs: Jobs, shared: &Shared) {
     loop {
         // One idle reader waits in the channel, the others for the lock.
         let job = jobs.lock().blocking_recv();
@@ -28,7 +29,8 @@ pub(crate) fn run(mut driver: impl Driver, jobs: Jobs) {
             outcome => outcome,
         };
         match outcome {
-            Ok(()) => job.answer(),
+            // What it saw must last, as what is written does.
+            Ok(()) => shared.deliver(Effects::default(), vec![job]),
             Err(Error::Lost(text)) => job.refuse(Error::Unavailable(text)),
             Err(error) => job.refuse(error),
         }

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::checkpoint::Checkpoints;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::sql;
@@ -18,12 +19,15 @@ use crate::value::{Row, Source, Value};
 pub(crate) enum Role {
     Writer,
     Reader,
+    Checkpointer,
 }
 
 pub(crate) struct Sqlite {
     connection: Connection,
     /// Our statement text, keyed by its address, as SQLite reads it.
     texts: HashMap<(usize, usize), Arc<str>>,
+    /// Told how long the log is; only the writer lengthens it.
+    checkpoints: Option<Arc<Checkpoints>>,
     /// Last numbers given from each sequence since the transaction began.
     sequences: HashMap<&'static str, i64>,
 }
@@ -46,16 +50,18 @@ impl Sqlite {
                 path.display()
             ))
         })?;
+        // A COMMIT need not wait for the disk: whoever is to be answered does, in `durability`.
         // page_size only counts before the first table and before WAL. The sizes of the caches
         // bound the process's memory; the file is not mapped, since mapped pages count as
-        // resident memory. A checkpoint writes each changed page once however often it stands in
-        // the WAL, so a longer WAL (16 MiB) saves work, at the price of a longer pause now and then.
+        // resident memory. Checkpoints have a thread of their own.
         let common = "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; \
-             PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; \
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; \
+             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; \
              PRAGMA temp_store = MEMORY;";
         let own = match role {
             Role::Writer => "PRAGMA cache_size = -16384;",
+            // It reads the log past any cache.
+            Role::Checkpointer => "PRAGMA cache_size = 0;",
             Role::Reader => "PRAGMA cache_size = -4096; PRAGMA query_only = ON;",
         };
         connection
@@ -71,8 +77,21 @@ impl Sqlite {
         Ok(Sqlite {
             connection,
             texts: HashMap::new(),
+            checkpoints: None,
             sequences: HashMap::new(),
         })
+    }
+
+    /// Lets `checkpoints` know of every commit, and move the log's end.
+    pub(crate) fn checkpoint_by(&mut self, checkpoints: Arc<Checkpoints>) -> Result<(), Error> {
+        let told = Arc::clone(&checkpoints);
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
+            told.log_has(pages);
+            Ok(())
+        };
+        self.connection.wal_hook(Some(hook)).map_err(classify)?;
+        self.checkpoints = Some(checkpoints);
+        Ok(())
     }
 
     pub(crate) fn connection(&mut self) -> &mut Connection {
@@ -104,6 +123,28 @@ impl Sqlite {
                 .map_err(classify)?;
         }
         Ok(())
+    }
+}
+
+/// The write-ahead log, as what has to reach the disk. SQLite holds no locks on this file, so that
+/// a second handle on it harms nothing.
+pub(crate) struct Log(std::fs::File);
+
+impl Log {
+    /// Opens the log of the database at `path`, which a connection has read already.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-wal");
+        let log = std::fs::File::open(&name).map_err(|error| {
+            let name = Path::new(&name).display();
+            Error::Open(format!("cannot open the write-ahead log {name}: {error}"))
+        })?;
+        Ok(Log(log))
+    }
+
+    /// Returns once everything written to the log is on disk.
+    pub(crate) fn sync(&mut self) -> std::io::Result<()> {
+        self.0.sync_data()
     }
 }
 
@@ -142,6 +183,9 @@ fn classify(error: rusqlite::Error) -> Error {
 impl Driver for Sqlite {
     fn begin(&mut self, _marker: &str) -> Result<(), Error> {
         self.sequences.clear();
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.move_tail(&self.connection);
+        }
         self.run("BEGIN IMMEDIATE")
     }
 

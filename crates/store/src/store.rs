@@ -11,14 +11,16 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::alarm::Alarm;
+use crate::checkpoint::Checkpoints;
 use crate::driver::Driver;
+use crate::durability::{Delivery, Durability};
 use crate::error::Error;
 use crate::hints::Hints;
 use crate::job::{Call, Job};
 use crate::migrate::{self, Migration};
 use crate::postgres::Postgres;
 use crate::reader;
-use crate::sqlite::{Role, Sqlite};
+use crate::sqlite::{self, Role, Sqlite};
 use crate::tx::{Effects, Tx};
 use crate::wake::{Hub, Topic, Waiter};
 use crate::writer::{BatchLimits, Writer};
@@ -114,6 +116,10 @@ pub(crate) struct Shared {
     commits: AtomicU64,
     /// Tells other nodes; absent on SQLite.
     hints: Option<Hints>,
+    /// Keeps answers until they are on disk; absent where a COMMIT is durable by itself.
+    durability: Option<Durability>,
+    /// Keep the write-ahead log short; unused where there is none.
+    checkpoints: Arc<Checkpoints>,
 }
 
 impl Shared {
@@ -125,8 +131,33 @@ impl Shared {
         metrics::histogram!("taskyard_store_commit_closures").record(closures as f64);
     }
 
-    /// Makes known what closures asked for, after their transaction has ended well.
-    pub(crate) fn announce(&self, effects: Effects) {
+    /// The durability that is apart from the COMMIT, where there is such a thing.
+    pub(crate) fn durability(&self) -> Option<&Durability> {
+        self.durability.as_ref()
+    }
+
+    /// Tells the outside what a transaction that has ended well did, as soon as that is durable.
+    pub(crate) fn deliver(&self, effects: Effects, answers: Vec<Box<dyn Job>>) {
+        let delivery = Delivery { effects, answers };
+        let durable = match &self.durability {
+            Some(durability) => durability.keep(delivery),
+            None => Some(delivery),
+        };
+        if let Some(delivery) = durable {
+            self.tell(delivery);
+        }
+    }
+
+    /// Wakes who should look, then answers.
+    fn tell(&self, delivery: Delivery) {
+        self.announce(delivery.effects);
+        for job in delivery.answers {
+            job.answer();
+        }
+    }
+
+    /// Makes known what closures asked for.
+    fn announce(&self, effects: Effects) {
         for (topic, count) in &effects.wakes {
             self.hub.wake(*topic, *count);
         }
@@ -154,7 +185,8 @@ struct Inner {
     readers: mpsc::Sender<Box<dyn Job>>,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    hint_thread: Mutex<Option<JoinHandle<()>>>,
+    /// Those that follow what was committed: they end after those that commit.
+    last_threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for as long as the store is open, so that no second process opens the same file.
     _lock: Option<std::fs::File>,
 }
@@ -204,14 +236,32 @@ impl Store {
             closing: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             hints: None,
+            durability: Some(Durability::default()),
+            checkpoints: Arc::default(),
         });
+        let mut log = sqlite::Log::open(&config.path)?;
+        // Migrations were committed before anything waited for the log.
+        log.sync()
+            .map_err(|error| Error::Open(format!("cannot sync the database: {error}")))?;
+        let syncing = Arc::clone(&shared);
+        let sync_thread = spawn("store-sync".to_owned(), move || {
+            if let Some(durability) = syncing.durability() {
+                durability.run(|| log.sync(), |delivery| syncing.tell(delivery));
+            }
+        })?;
+        writer.checkpoint_by(Arc::clone(&shared.checkpoints))?;
+        let mut connection = Sqlite::open(&config.path, Role::Checkpointer)?;
+        let moving = Arc::clone(&shared);
+        let checkpoint_thread = spawn("store-checkpoint".to_owned(), move || {
+            moving.checkpoints.serve(connection.connection());
+        })?;
         Self::start(
             vec![writer],
             readers,
             shared,
             SQLITE_BATCH,
             Some(lock),
-            None,
+            vec![checkpoint_thread, sync_thread],
         )
     }
 
@@ -231,6 +281,8 @@ impl Store {
             closing: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             hints: Some(hints),
+            durability: None,
+            checkpoints: Arc::default(),
         });
         let connection = || Postgres::new(parsed.clone());
         let writers = (0..config.writers.max(1)).map(|_| connection()).collect();
@@ -241,7 +293,7 @@ impl Store {
             shared,
             POSTGRES_BATCH,
             None,
-            Some(hint_thread),
+            vec![hint_thread],
         )
     }
 
@@ -251,30 +303,21 @@ impl Store {
         shared: Arc<Shared>,
         limits: BatchLimits,
         lock: Option<std::fs::File>,
-        hint_thread: Option<JoinHandle<()>>,
+        last_threads: Vec<JoinHandle<()>>,
     ) -> Result<Self, Error> {
-        let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(body)
-                .map_err(|error| Error::Open(format!("cannot start a database thread: {error}")))
-        };
         let mut threads = Vec::new();
         let mut senders = Vec::new();
         for (at, driver) in writers.into_iter().enumerate() {
             let (sender, jobs) = mpsc::channel(QUEUE);
             let writer = Writer::new(driver, jobs, limits, Arc::clone(&shared));
-            threads.push(spawn(
-                format!("store-writer-{at}"),
-                Box::new(move || writer.run()),
-            )?);
+            threads.push(spawn(format!("store-writer-{at}"), move || writer.run())?);
             senders.push(sender);
         }
         let (read_sender, jobs) = mpsc::channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         for (at, driver) in readers.into_iter().enumerate() {
-            let jobs = Arc::clone(&jobs);
-            let body = Box::new(move || reader::run(driver, jobs));
+            let (jobs, shared) = (Arc::clone(&jobs), Arc::clone(&shared));
+            let body = move || reader::run(driver, jobs, &shared);
             threads.push(spawn(format!("store-reader-{at}"), body)?);
         }
         Ok(Store {
@@ -283,7 +326,7 @@ impl Store {
                 readers: read_sender,
                 shared,
                 threads: Mutex::new(threads),
-                hint_thread: Mutex::new(hint_thread),
+                last_threads: Mutex::new(last_threads),
                 _lock: lock,
             }),
         })
@@ -300,7 +343,13 @@ impl Store {
         F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         let at = (key.0 % self.inner.writers.len() as u64) as usize;
-        submit(self.inner.writers.get(at).ok_or(Error::Closed)?, closure).await
+        let (job, answer) = Call::open(closure);
+        let writer = self.inner.writers.get(at).ok_or(Error::Closed)?;
+        writer.send(job).await.map_err(|_| Error::Closed)?;
+        if let Some(durability) = self.inner.shared.durability() {
+            durability.nudge();
+        }
+        answer.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Runs `closure` on a read-only snapshot that holds everything acknowledged before.
@@ -312,7 +361,10 @@ impl Store {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
-        submit(&self.inner.readers, closure).await
+        let (job, answer) = Call::open(closure);
+        let sent = self.inner.readers.send(job).await;
+        sent.map_err(|_| Error::Closed)?;
+        answer.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Starts waiting for `topic`; look at the database after this, not before.
@@ -348,14 +400,11 @@ impl Store {
     }
 }
 
-async fn submit<T, F>(sender: &mpsc::Sender<Box<dyn Job>>, closure: F) -> Result<T, Error>
-where
-    T: Send + 'static,
-    F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
-{
-    let (job, answer) = Call::open(closure);
-    sender.send(job).await.map_err(|_| Error::Closed)?;
-    answer.await.unwrap_or(Err(Error::Closed))
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(body)
+        .map_err(|error| Error::Open(format!("cannot start a database thread: {error}")))
 }
 
 impl Drop for Inner {
@@ -371,15 +420,15 @@ impl Drop for Inner {
             }
         };
         self.threads.get_mut().drain(..).for_each(&mut join);
-        // Last, so that other nodes hear of what was committed until now.
+        // Last, so that callers and other nodes hear of what was committed until now.
         if let Some(hints) = &self.shared.hints {
             hints.stop();
         }
-        self.hint_thread
-            .get_mut()
-            .take()
-            .into_iter()
-            .for_each(&mut join);
+        if let Some(durability) = self.shared.durability() {
+            durability.close();
+        }
+        self.shared.checkpoints.close();
+        self.last_threads.get_mut().drain(..).for_each(&mut join);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Group commit: one thread, one connection, one transaction for all who wait.
+//! Group commit: one thread, one connection, one transaction for all who wait. Nobody is answered
+//! here before the commit is durable: see [`Shared::deliver`].
 
 use std::time::{Duration, Instant};
 
@@ -107,7 +108,7 @@ impl<D: Driver> Writer<D> {
             }
             let taken = done.len() + overtaken.len();
             if taken < self.limits.closures && started.elapsed() < self.limits.duration {
-                next = self.jobs.try_recv().ok();
+                next = self.next();
             }
         }
         let outcome = match failed {
@@ -118,12 +119,7 @@ impl<D: Driver> Writer<D> {
             None => self.finish(wrote, &marker, done.len(), started),
         };
         match outcome {
-            Ok(()) => {
-                self.shared.announce(effects);
-                for job in done {
-                    job.answer();
-                }
-            }
+            Ok(()) => self.shared.deliver(effects, done),
             Err(Failure::Undone(error)) => {
                 tracing::debug!(%error, closures = done.len(), "running a batch one by one");
                 metrics::counter!("taskyard_store_batches_undone_total").increment(1);
@@ -142,13 +138,26 @@ impl<D: Driver> Writer<D> {
         }
     }
 
+    /// The next closure of a batch: one that waits, or one that comes while the disk is busy.
+    fn next(&mut self) -> Option<Box<dyn Job>> {
+        loop {
+            if let Ok(job) = self.jobs.try_recv() {
+                return Some(job);
+            }
+            let durability = self.shared.durability()?;
+            if !durability.wait_for_disk(|| self.jobs.is_empty()) {
+                return None;
+            }
+        }
+    }
+
     fn commit_alone(&mut self, mut job: Box<dyn Job>) {
         let started = Instant::now();
         let mut tries = 0_u32;
         while !job.is_abandoned() {
             tries += 1;
             match self.try_alone(job.as_mut()) {
-                Ok(()) => return job.answer(),
+                Ok(effects) => return self.shared.deliver(effects, vec![job]),
                 Err(Failure::Undone(Error::Contended(_) | Error::Lost(_)))
                     if started.elapsed() < CONTENDED_FOR =>
                 {
@@ -165,7 +174,7 @@ impl<D: Driver> Writer<D> {
         }
     }
 
-    fn try_alone(&mut self, job: &mut dyn Job) -> Result<(), Failure> {
+    fn try_alone(&mut self, job: &mut dyn Job) -> Result<Effects, Failure> {
         let started = Instant::now();
         let marker = marker();
         self.begin(&marker).map_err(Failure::Undone)?;
@@ -174,8 +183,7 @@ impl<D: Driver> Writer<D> {
             Ok(()) => {
                 let (effects, wrote) = (tx.effects, tx.wrote);
                 self.finish(wrote, &marker, 1, started)?;
-                self.shared.announce(effects);
-                Ok(())
+                Ok(effects)
             }
             Err(error) => {
                 self.driver.rollback();
@@ -186,6 +194,9 @@ impl<D: Driver> Writer<D> {
 
     /// Begins a transaction, waiting a while for a database that went away.
     fn begin(&mut self, marker: &str) -> Result<(), Error> {
+        if let Some(durability) = self.shared.durability() {
+            durability.check()?;
+        }
         if let Some((at, error)) = &self.away
             && at.elapsed() < RECONNECT_PAUSE
         {
@@ -243,7 +254,11 @@ impl<D: Driver> Writer<D> {
 
     /// Commits, and finds out what became of a COMMIT whose answer was lost.
     fn commit(&mut self, marker: &str) -> Result<(), Failure> {
-        match self.driver.commit() {
+        let durability = self.shared.durability();
+        durability.inspect(|durability| durability.commit_begins());
+        let outcome = self.driver.commit();
+        durability.inspect(|durability| durability.commit_ended());
+        match outcome {
             Ok(()) => Ok(()),
             Err(Error::Lost(text)) => {
                 tracing::warn!(

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::get;
 use http::{HeaderName, header};
 use taskyard_engine::clock::Clock;
-use taskyard_engine::lease;
+use taskyard_engine::{group, lease};
 use taskyard_store::Store;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -58,11 +58,16 @@ pub(crate) fn routes(figures: &Figures, store: Store, clock: Clock) -> Router {
 }
 
 async fn count(store: &Store, clock: &Clock, told: &mut BTreeSet<String>) {
-    let queues = match store.read(|tx| lease::overview(tx, MOST_QUEUES)).await {
+    let now = clock.now();
+    let counted = store.read(move |tx| {
+        let mut queues = lease::overview(tx, MOST_QUEUES)?;
+        queues.extend(group::overview(tx, now, MOST_QUEUES)?);
+        Ok(queues)
+    });
+    let queues = match counted.await {
         Ok(queues) => queues,
         Err(error) => return tracing::warn!(%error, "the queues could not be counted"),
     };
-    let now = clock.now();
     for name in std::mem::take(told) {
         tell(name, 0, 0, 0.0);
     }

@@ -235,7 +235,7 @@ on_both_databases! {
         let claimed = yard
             .write(|tx| {
                 let until = START.plus(secs(60)).into();
-                lease::claim(tx, &Queue::group("group"), START, "w", until, 1)
+                lease::claim(tx, &Queue::of("other", "queue"), START, "w", until, 1)
             })
             .await;
         assert!(claimed.is_empty());

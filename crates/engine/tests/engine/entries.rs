@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use taskyard_engine::group;
 use taskyard_engine::lease::{self, Depth, Entry, NewEntry, Queue};
 use taskyard_engine::{Nanos, Timestamp};
 use taskyard_store::{Key, on_both_databases};
@@ -11,7 +12,7 @@ use crate::creation::nodes;
 use crate::yard::{SOON, START, Yard, secs};
 
 fn queue() -> Queue {
-    Queue::group("group")
+    Queue::of("other", "queue")
 }
 
 /// Puts entries with these bytes, ready at once.
@@ -190,9 +191,26 @@ on_both_databases! {
         let lines: Vec<_> =
             overview.iter().map(|line| (line.queue.as_str(), line.depth, line.oldest)).collect();
         let expected = [
-            ("group:group", Depth { ready: 1, held: 1 }, Some(START)),
+            ("other:queue", Depth { ready: 1, held: 1 }, Some(START)),
             ("run:prov/type", Depth { ready: 1, held: 0 }, Some(START.plus(secs(5)))),
         ];
         assert_eq!(lines, expected);
+    }
+    async fn the_overview_of_groups_tells_what_time_makes_of_their_entries(kind) {
+        let yard = Yard::new(kind);
+        let later = START.plus(secs(60));
+        yard.write(move |tx| {
+            let group = Queue::group("group");
+            let held = NewEntry { available_at: later.into(), ..NewEntry::ready(&group, START) };
+            lease::put(tx, START, &[NewEntry::ready(&group, START), held])
+        })
+        .await;
+        for (now, ready) in [(START, 1), (later, 2)] {
+            let overview = yard.read(move |tx| group::overview(tx, now, 10)).await;
+            let depth = Depth { ready, held: 2 - ready };
+            assert_eq!(overview.len(), 1);
+            assert_eq!(overview[0].queue, Queue::group("group"));
+            assert_eq!((overview[0].depth, overview[0].oldest), (depth, Some(START)));
+        }
     }
 }

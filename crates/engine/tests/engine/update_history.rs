@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use taskyard_engine::lease::{self, Depth, Queue};
+use taskyard_engine::group::{self, Count};
+use taskyard_engine::lease;
 use taskyard_engine::update::{self, Add, Change, Refusal, Update};
 use taskyard_engine::{Nanos, Timestamp};
 use taskyard_store::on_both_databases;
@@ -262,11 +263,20 @@ impl Walk {
 
     async fn claim(&mut self, owner: &str, group: &str, nanos: i64) -> Result<(), String> {
         let (now, until) = (self.now, Nanos(self.nanos() + nanos));
-        let (queue, claimer) = (Queue::group(group), owner.to_owned());
+        let claim = group::Claim {
+            owner: owner.to_owned(),
+            groups: vec![group.to_owned()],
+            count: 1,
+            until,
+            depends: Vec::new(),
+            give_up: None,
+        };
         let claimed = self
             .yard
-            .write(move |tx| lease::claim(tx, &queue, now, &claimer, until, 1))
-            .await;
+            .write(move |tx| group::claim(tx, now, &claim, until.0 as u64))
+            .await
+            .expect("it depends on nothing")
+            .entries;
         let nanos = self.nanos();
         let free = |item: &Item| item.group == group && item.at <= nanos;
         let Some(claimed) = claimed.first() else {
@@ -306,7 +316,7 @@ impl Walk {
     async fn check(&self) -> Result<(), String> {
         let sql = "SELECT id, queue, owner, available_at, data FROM leases ORDER BY id";
         let now = self.now;
-        let (rows, depths) = self
+        let (rows, counts) = self
             .yard
             .read(move |tx| {
                 let rows: Vec<(i64, Item)> = tx.query(sql, &[], |row| {
@@ -323,14 +333,7 @@ impl Walk {
                         },
                     ))
                 })?;
-                let depth = |group| lease::depth(tx, &Queue::group(group), now);
-                Ok((
-                    rows,
-                    GROUPS
-                        .map(depth)
-                        .into_iter()
-                        .collect::<Result<Vec<_>, _>>()?,
-                ))
+                Ok((rows, group::counts(tx, now, None)?))
             })
             .await;
         let expected: Vec<(i64, Item)> = self
@@ -343,23 +346,24 @@ impl Walk {
             rows == expected,
             "there is {rows:#?} instead of {expected:#?}"
         );
-        for (group, depth) in GROUPS.iter().zip(depths) {
-            let items = || {
-                self.model
-                    .items
-                    .values()
-                    .filter(|item| item.group == *group)
-            };
-            let ready = items().filter(|item| item.at <= self.nanos()).count() as i64;
-            let expected = Depth {
-                ready,
-                held: items().count() as i64 - ready,
-            };
-            must!(
-                depth == expected,
-                "{group} counts {depth:?} instead of {expected:?}"
-            );
-        }
+        let mut groups: Vec<&str> = self.model.items.values().map(|item| &*item.group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let expected: Vec<Count> = groups
+            .into_iter()
+            .map(|group| {
+                let items = || self.model.items.values().filter(|item| item.group == group);
+                Count {
+                    group: group.to_owned(),
+                    available: items().filter(|item| item.at <= self.nanos()).count() as i64,
+                    total: items().count() as i64,
+                }
+            })
+            .collect();
+        must!(
+            counts == expected,
+            "the groups count {counts:?} instead of {expected:?}"
+        );
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod alarm;
+mod checkpoints;
 mod conversation;
 mod failures;
 mod full_disk;
