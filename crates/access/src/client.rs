@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::hawk::is_same;
 use crate::scope_set::ScopeList;
 use crate::slugid;
@@ -22,7 +24,8 @@ pub struct Client {
 }
 
 /// Text that must not appear in logs: `Debug` hides it, and it is compared in constant time.
-#[derive(Clone, Eq)]
+#[derive(Clone, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 // === impl Secret ===

@@ -10,6 +10,7 @@ mod history;
 mod roles;
 mod schema;
 mod snapshot;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use history::{Deed, HistoryEntry};
 pub use roles::{RoleDefinition, RoleRecord, RoleRefusal};
 pub use schema::MIGRATIONS;
 pub use snapshot::Snapshot;
+pub use standing::{SERVERS_OWN, STANDING, StandingClient, StandingRole};
 
 /// Who the history names when nobody asked for a change.
 pub const SERVER: &str = "static/taskcluster/auth";

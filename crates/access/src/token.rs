@@ -1,4 +1,4 @@
-//! Access tokens sent as they are, in Basic and Bearer headers: the way in for clients that cannot
+//! Access tokens sent as they are, in Basic, Bearer and Token headers: the way in for clients that cannot
 //! sign. Whoever listens on the way can use them, so they belong behind TLS or on loopback.
 
 use base64::Engine as _;
@@ -13,16 +13,16 @@ use crate::hawk::is_same;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     /// A client and its access token: `Basic base64(clientId:accessToken)`, or
-    /// `Bearer clientId:accessToken`.
+    /// `Bearer clientId:accessToken`, with `Token` meaning the same as `Bearer`.
     Client {
         /// Who says it is.
         client_id: String,
         /// How it proves it.
         access_token: Secret,
     },
-    /// A Bearer token that names nobody. Those who issue such tokens know what it is worth.
+    /// A Bearer or Token that names nobody. Those who issue such tokens know what it is worth.
     Opaque(Secret),
-    /// One of the two schemes, but not as they are written.
+    /// One of the schemes, but not as they are written.
     Malformed,
 }
 
@@ -38,7 +38,7 @@ impl Token {
                 .or_else(|_| STANDARD_NO_PAD.decode(rest));
             let pair = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
             Some(pair.as_deref().and_then(client).unwrap_or(Token::Malformed))
-        } else if scheme.eq_ignore_ascii_case("bearer") {
+        } else if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
             Some(match rest {
                 "" => Token::Malformed,
                 rest => client(rest).unwrap_or_else(|| Token::Opaque(rest.into())),
@@ -115,17 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn both_schemes_name_a_client_and_its_token() {
+    fn each_scheme_names_a_client_and_its_token() {
         assert_eq!(Token::read("Basic bWU6c2VjcmV0"), Some(of("me", "secret")));
         assert_eq!(
             Token::read("basic  bWU6c2VjcmV0 "),
             Some(of("me", "secret"))
         );
         assert_eq!(Token::read("Bearer a:b:secret"), Some(of("a:b", "secret")));
-        assert_eq!(
-            Token::read("Bearer tbj-1"),
-            Some(Token::Opaque("tbj-1".into()))
-        );
+        assert_eq!(Token::read("Token a:b:secret"), Some(of("a:b", "secret")));
+        for header in ["Bearer tbj-1", "token tbj-1"] {
+            let opaque = Token::Opaque("tbj-1".into());
+            assert_eq!(Token::read(header), Some(opaque), "{header}");
+        }
     }
 
     #[test]
@@ -133,6 +134,7 @@ mod tests {
         assert_eq!(Token::read(r#"Hawk id="me""#), None);
         assert_eq!(Token::read(""), None);
         assert_eq!(Token::read("Basically bWU6c2VjcmV0"), None);
+        assert_eq!(Token::read("Tokens a:secret"), None);
     }
 
     #[test]
@@ -144,6 +146,7 @@ mod tests {
             "Basic /w==",
             "Bearer",
             "Bearer  ",
+            "Token",
         ] {
             assert_eq!(Token::read(header), Some(Token::Malformed), "{header}");
         }

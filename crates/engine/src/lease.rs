@@ -1,7 +1,7 @@
 //! Leases: entries that wait in a queue, or are held by an owner until a time.
 //!
-//! An entry is *ready* (anyone may claim it) or *held* until `available_at`. Every change gives it
-//! a new, larger id, so holding an id is holding that exact version: whoever comes late with an
+//! An entry is *ready* (anyone may claim it) or *held* until `available_at`, or, while it waits,
+//! [reserved](crate::reservation). Every change of hands gives it a new, larger id, so holding an id is holding that exact version: whoever comes late with an
 //! old id finds nothing.
 //!
 //! Cost: a claim reads the head of one index, whatever the number of waiting or held entries.
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use taskyard_store::{Error, Row, Sequence, Topic, Tx, Value, params};
 
 use crate::batch;
+use crate::reservation::Reservation;
 use crate::timestamp::{Nanos, Timestamp};
 
 const IDS: Sequence = Sequence("lease_ids");
@@ -23,6 +24,10 @@ pub struct Queue(String);
 
 const RUNS: &str = "run:";
 const GROUP: &str = "group:";
+const CLOUD: &str = "cloud:";
+const CLOUD_FLIGHTS: &str = "cloud-flight:";
+/// The first text after everything that begins as flights do.
+const AFTER_CLOUD_FLIGHTS: &str = "cloud-flight;";
 
 impl Queue {
     /// The queue of pending runs of a task queue.
@@ -38,6 +43,31 @@ impl Queue {
     /// A queue of a realm of its own.
     pub fn of(realm: &str, name: &str) -> Self {
         Queue(format!("{realm}:{name}"))
+    }
+
+    /// The queue of a cloud queue's tasks that wait.
+    pub(crate) fn cloud(generation: i64) -> Self {
+        Queue(format!("{CLOUD}{generation}"))
+    }
+
+    /// The queue of a cloud queue's tasks that are under way.
+    pub(crate) fn cloud_flights(generation: i64) -> Self {
+        Queue(format!("{CLOUD_FLIGHTS}{generation}"))
+    }
+
+    /// Between which names all queues of tasks under way stand.
+    pub(crate) fn all_cloud_flights() -> (&'static str, &'static str) {
+        (CLOUD_FLIGHTS, AFTER_CLOUD_FLIGHTS)
+    }
+
+    /// Which cloud tasks are under way here, if it is such a queue.
+    pub(crate) fn cloud_flights_of(&self) -> Option<i64> {
+        self.0.strip_prefix(CLOUD_FLIGHTS)?.parse().ok()
+    }
+
+    /// The queue of this stored name.
+    pub(crate) fn named(name: String) -> Self {
+        Queue(name)
     }
 
     /// The name as stored.
@@ -56,9 +86,10 @@ impl Queue {
     }
 
     /// Whether a held entry that falls due simply becomes ready again. A run does not: its claim
-    /// has expired, and what follows is for the task's state machine to say.
+    /// has expired, and what follows is for the task's state machine to say. So is an attempt at a
+    /// cloud task whose end nobody told.
     fn returns_by_itself(&self) -> bool {
-        self.task_queue_id().is_none()
+        self.task_queue_id().is_none() && self.cloud_flights_of().is_none()
     }
 
     /// The mark of an entry here that may be claimed, or may not yet.
@@ -222,6 +253,17 @@ const GET: &str = "SELECT id, queue, priority, enqueued_at, available_at, owner,
 /// The entry with this exact version, locked against others until the transaction ends.
 pub fn get(tx: &mut Tx<'_>, id: i64) -> Result<Option<Entry>, Error> {
     tx.query_opt(GET, params![id], Entry::read)
+}
+
+const RESERVATION: &str = "SELECT ready, owner, available_at FROM leases WHERE id = $1 FOR UPDATE";
+
+/// Who has reserved the entry of this exact version, if anybody has. It is locked until the
+/// transaction ends.
+pub(crate) fn reservation(tx: &mut Tx<'_>, id: i64) -> Result<Option<Reservation>, Error> {
+    let found = tx.query_opt(RESERVATION, params![id], |row| {
+        Ok(Reservation::of(row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    Ok(found.flatten())
 }
 
 /// Entries that fell due at once are returned in portions, so that no claim pays for all.
@@ -396,6 +438,7 @@ pub fn set_priority(tx: &mut Tx<'_>, id: i64, priority: i64) -> Result<bool, Err
 
 const COUNT_READY: &str = "SELECT count(*) FROM leases WHERE queue = $1 AND ready = 1 \
      AND (expires_at IS NULL OR expires_at > $2)";
+const COUNT_RESERVED: &str = "SELECT count(*) FROM leases WHERE queue = $1 AND ready = 2";
 const COUNT_DUE: &str = "SELECT count(*) FROM leases WHERE queue = $1 AND ready = 0 \
      AND available_at <= $2";
 const COUNT_HELD: &str = "SELECT count(*) FROM leases WHERE queue = $1 AND ready = 0 \
@@ -404,7 +447,7 @@ const COUNT_HELD: &str = "SELECT count(*) FROM leases WHERE queue = $1 AND ready
 /// How full a queue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// Entries that may be claimed now.
+    /// Entries that may be claimed now, or are reserved.
     pub ready: i64,
     /// Entries that somebody holds, or that wait for a later time.
     pub held: i64,
@@ -417,6 +460,7 @@ pub fn depth(tx: &mut Tx<'_>, queue: &Queue, now: Timestamp) -> Result<Depth, Er
     };
     let at = Nanos::from(now);
     let mut ready = count(COUNT_READY, params![queue.as_str(), now])?;
+    ready += count(COUNT_RESERVED, params![queue.as_str()])?;
     if queue.returns_by_itself() {
         ready += count(COUNT_DUE, params![queue.as_str(), at])?;
     }
@@ -444,6 +488,8 @@ pub struct Overview {
 
 const READY_BY_QUEUE: &str = "SELECT queue, count(*), min(enqueued_at) FROM leases \
      WHERE ready = 1 GROUP BY queue ORDER BY queue LIMIT $1";
+const RESERVED_BY_QUEUE: &str = "SELECT queue, count(*) FROM leases WHERE ready = 2 \
+     GROUP BY queue ORDER BY queue LIMIT $1";
 const HELD_BY_QUEUE: &str = "SELECT queue, count(*) FROM leases WHERE ready = 0 \
      AND available_at < $1 GROUP BY queue ORDER BY queue LIMIT $2";
 
@@ -466,6 +512,14 @@ pub fn overview(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Overview>, Error> {
             held: 0,
         };
         line(&mut lines, Queue(row.get(0)?), depth, Some(row.get(2)?));
+        Ok(())
+    })?;
+    tx.query(RESERVED_BY_QUEUE, params![limit as i64], |row| {
+        let depth = Depth {
+            ready: row.get(1)?,
+            held: 0,
+        };
+        line(&mut lines, Queue(row.get(0)?), depth, None);
         Ok(())
     })?;
     // Shelved entries have the largest time there is.

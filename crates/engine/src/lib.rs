@@ -8,19 +8,32 @@
 //! - [`lease`]: entries that wait in a queue or are held by an owner; [`update`] changes many of
 //!   them atomically, [`group`] lists and claims those that carry their own bytes.
 //! - [`task`]: definitions, runs and their pure transitions, and the transactions that apply them.
-//! - [`artifact`]: records of what runs left behind.
+//! - [`task_queue`] and [`worker`]: what is known of those who ask for runs, and whom not to give any.
+//! - [`reservation`]: what waits may be set aside for somebody. [`stacks`]: who reserves and runs
+//!   tasks as jobs of stacks and agents.
+//! - [`artifact`]: records of what runs left behind; [`object`]: named bytes that are uploaded on
+//!   their own; [`content`]: which stored bytes belong to which of them.
+//! - [`cloud`]: queues that send their tasks to a handler, or lend them to whoever asks.
 //! - [`timer`]: what happens by itself when its time comes.
 
 pub mod artifact;
 mod batch;
+mod by_ids;
 pub mod clock;
+pub mod cloud;
+pub mod content;
 pub mod group;
 pub mod lease;
+pub mod object;
+pub mod reservation;
 mod schema;
+pub mod stacks;
 pub mod task;
+pub mod task_queue;
 pub mod timer;
 mod timestamp;
 pub mod update;
+pub mod worker;
 
 pub use schema::MIGRATIONS;
 pub use timestamp::{Nanos, Timestamp};

@@ -3,7 +3,30 @@
 use taskyard_store::Migration;
 
 /// All steps of the schema, oldest first.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[
+    TABLES,
+    LEAVING,
+    TASK_QUEUES,
+    crate::content::TABLES,
+    crate::object::TABLES,
+];
+
+const LEAVING: Migration = Migration {
+    component: "engine-log",
+    id: 1,
+    name: "definitions that outlive their tasks",
+    sql: "
+-- Definitions of tasks that are gone, kept until the last event about them is forgotten.
+CREATE TABLE leaving_definitions (
+  number {int} PRIMARY KEY,
+  last_event {int} NOT NULL
+) {strict};
+-- the timer: those whose last event is forgotten
+CREATE INDEX leaving_definitions_by_event ON leaving_definitions (last_event);
+",
+};
+
+const TABLES: Migration = Migration {
     component: "engine",
     id: 1,
     name: "leases, tasks, artifacts",
@@ -111,4 +134,72 @@ CREATE TABLE artifacts (
 -- the timer: expired artifacts
 CREATE INDEX artifacts_by_expiry ON artifacts (expires);
 ",
-}];
+};
+
+const TASK_QUEUES: Migration = Migration {
+    component: "task-queues",
+    id: 1,
+    name: "groups that resolve, task queues and their workers",
+    sql: "
+-- open tasks of a group: whether any was never resolved; whom a cancel or a new priority concerns
+CREATE INDEX tasks_open_by_group ON tasks (task_group_id, ever_resolved, task_id)
+  WHERE is_open = 1;
+
+-- A task of the group was resolved at the same time as another one: somebody has to look again
+-- whether all are.
+CREATE TABLE group_looks (
+  number {int} PRIMARY KEY,
+  task_group_id {text} NOT NULL
+) {strict};
+CREATE INDEX group_looks_by_group ON group_looks (task_group_id);
+
+-- what somebody declared; what is not here follows from the provisioner's queues
+CREATE TABLE provisioners (
+  provisioner_id {text} PRIMARY KEY,
+  description {text} NOT NULL,
+  stability {text} NOT NULL,
+  expires {int} NOT NULL,
+  last_active {int} NOT NULL
+) {strict};
+CREATE INDEX provisioners_by_expiry ON provisioners (expires);
+
+CREATE TABLE task_queues (
+  task_queue_id {text} PRIMARY KEY,
+  provisioner_id {text} NOT NULL,
+  description {text} NOT NULL,
+  stability {text} NOT NULL,
+  expires {int} NOT NULL,
+  last_active {int} NOT NULL
+) {strict};
+-- provisioners, and the queues of one
+CREATE INDEX task_queues_by_provisioner ON task_queues (provisioner_id, task_queue_id);
+CREATE INDEX task_queues_by_expiry ON task_queues (expires);
+
+CREATE TABLE workers (
+  task_queue_id {text} NOT NULL,
+  worker_group {text} NOT NULL,
+  worker_id {text} NOT NULL,
+  first_claim {int} NOT NULL,
+  last_active {int} NOT NULL,
+  expires {int} NOT NULL,
+  quarantine_until {int} NOT NULL,
+  -- its last claims, the oldest first
+  recent {text} NOT NULL,
+  PRIMARY KEY (task_queue_id, worker_group, worker_id)
+) {hot};
+CREATE INDEX workers_by_expiry ON workers (expires);
+
+CREATE TABLE quarantines (
+  task_queue_id {text} NOT NULL,
+  worker_group {text} NOT NULL,
+  worker_id {text} NOT NULL,
+  -- counts up for each worker
+  number {int} NOT NULL,
+  client_id {text} NOT NULL,
+  updated_at {int} NOT NULL,
+  quarantine_until {int} NOT NULL,
+  reason {text} NOT NULL,
+  PRIMARY KEY (task_queue_id, worker_group, worker_id, number)
+) {strict};
+",
+};

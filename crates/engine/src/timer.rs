@@ -12,12 +12,18 @@ use std::time::Duration;
 use taskyard_store::{Error, Key, Store};
 use tokio::sync::Notify;
 
-use crate::artifact::{self, Artifact};
+use crate::artifact;
 use crate::clock::Clock;
+use crate::cloud;
+use crate::content::{self, Stored};
 use crate::group;
 use crate::lease::{self, Queue};
+use crate::object;
+use crate::reservation;
 use crate::task;
+use crate::task_queue;
 use crate::timestamp::Timestamp;
+use crate::worker;
 
 /// Steps taken at once; what is left is taken right after.
 const PORTION: usize = 256;
@@ -30,12 +36,12 @@ const EXPIRY_DELAY: Duration = Duration::from_mins(30);
 /// How often expired things are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Removes the bytes of artifacts.
+/// Removes the bytes of artifacts and objects.
 pub trait ArtifactBytes: Send + Sync {
-    /// Removes the bytes of an expired artifact; none being there is success.
+    /// Removes bytes that nothing owns any more; none being there is success.
     fn remove<'a>(
         &'a self,
-        artifact: &'a Artifact,
+        stored: &'a Stored,
     ) -> Pin<Box<dyn Future<Output = std::io::Result<()>> + Send + 'a>>;
 }
 
@@ -100,23 +106,35 @@ impl Timer {
     pub async fn sweep(&mut self, now: Timestamp) -> Result<Timestamp, Error> {
         let mut next = Timestamp(i64::MAX);
         // One duty that fails must not keep the others from being done.
-        let claims = self.end_claims(now).await;
-        let groups = self.return_to_groups(now).await;
-        let deadlines = self.exceed_deadlines(now).await;
-        let resolutions = self.continue_resolutions(now).await;
-        let forgotten = self.forget(now).await;
-        if claims? | groups? | deadlines? | resolutions? | forgotten? {
+        let duties = [
+            self.end_claims(now).await,
+            self.return_to_groups(now).await,
+            self.end_reservations(now).await,
+            self.exceed_deadlines(now).await,
+            self.continue_resolutions(now).await,
+            self.settle_groups(now).await,
+            self.forget(now).await,
+        ];
+        let mut more = false;
+        for duty in duties {
+            more |= duty?;
+        }
+        if more {
             return Ok(now);
         }
-        let (lease, grouped, deadline) = self
+        let dues = self
             .store
             .read(|tx| {
-                let (lease, grouped) = (lease::next_due(tx)?, group::next_due(tx)?);
-                Ok((lease, grouped, task::next_deadline(tx)?))
+                let deadline = task::next_deadline(tx)?;
+                Ok([
+                    lease::next_due(tx)?,
+                    group::next_due(tx)?,
+                    reservation::next_due(tx)?,
+                    deadline.map(|at| at.plus(task::DEADLINE_DELAY)),
+                ])
             })
             .await?;
-        let deadline = deadline.map(|at| at.plus(task::DEADLINE_DELAY));
-        for due in [lease, grouped, deadline].into_iter().flatten() {
+        for due in dues.into_iter().flatten() {
             // What is due already and was not dealt with waits for somebody's lock.
             next = next.min(due.max(now.plus(Duration::from_millis(50))));
         }
@@ -154,9 +172,19 @@ impl Timer {
         }
         for queue in returning {
             let key = Key::of(queue.as_str());
-            self.store
-                .write(key, move |tx| lease::return_due(tx, &queue, now))
-                .await?;
+            if let Some(generation) = queue.cloud_flights_of() {
+                let ended = self
+                    .store
+                    .write(key, move |tx| {
+                        cloud::record::end_overdue(tx, now, generation)
+                    })
+                    .await?;
+                tracing::warn!(ended, "attempts at tasks ended without anybody saying how");
+            } else {
+                self.store
+                    .write(key, move |tx| lease::return_due(tx, &queue, now))
+                    .await?;
+            }
         }
         finish(steps).await?;
         Ok(full)
@@ -178,6 +206,23 @@ impl Timer {
             })
             .await?;
         Ok(returned == PORTION)
+    }
+
+    /// Returns what was reserved for too long; `true` if there may be more.
+    async fn end_reservations(&self, now: Timestamp) -> Result<bool, Error> {
+        let due = self
+            .store
+            .read(move |tx| reservation::due(tx, now, PORTION))
+            .await?;
+        let mut more = due.len() == PORTION;
+        for queue in due {
+            let key = Key::of(queue.as_str());
+            more |= self
+                .store
+                .write(key, move |tx| reservation::return_due(tx, &queue, now))
+                .await?;
+        }
+        Ok(more)
     }
 
     async fn exceed_deadlines(&self, now: Timestamp) -> Result<bool, Error> {
@@ -220,6 +265,22 @@ impl Timer {
         Ok(more)
     }
 
+    /// Looks again whether all tasks of a group are resolved, where several were at once.
+    async fn settle_groups(&self, now: Timestamp) -> Result<bool, Error> {
+        let unsettled = self
+            .store
+            .read(|tx| task::unsettled_groups(tx, PORTION))
+            .await?;
+        let full = unsettled.len() == PORTION;
+        for group_id in unsettled {
+            let key = task::group_key(&group_id);
+            self.store
+                .write(key, move |tx| task::settle_again(tx, now, &group_id))
+                .await?;
+        }
+        Ok(full)
+    }
+
     /// Forgets a portion of what has expired, if it is time to; `true` if there may be more.
     async fn forget(&mut self, now: Timestamp) -> Result<bool, Error> {
         // A clock that was set back must not put this off.
@@ -228,7 +289,15 @@ impl Timer {
         }
         let by = now.minus(EXPIRY_DELAY);
         let key = Key::of("expiry");
-        let more = self.forget_artifacts(by).await?
+        let more = self
+            .store
+            .write(key, move |tx| {
+                let artifacts = artifact::expire(tx, now, by, PORTION)?;
+                let objects = object::expire(tx, now, PORTION)?;
+                Ok(artifacts == PORTION || objects == PORTION)
+            })
+            .await?
+            | self.remove_discarded(now).await?
             | self
                 .store
                 .write(key, move |tx| task::expire_tasks(tx, by, PORTION))
@@ -236,7 +305,22 @@ impl Timer {
                 .more
             | self
                 .store
+                .write(key, |tx| task::forget_definitions(tx, PORTION))
+                .await?
+                .more
+            | self
+                .store
                 .write(key, move |tx| task::expire_groups(tx, by, PORTION))
+                .await?
+                .more
+            | self
+                .store
+                .write(key, move |tx| worker::expire(tx, by, PORTION))
+                .await?
+                .more
+            | self
+                .store
+                .write(key, move |tx| task_queue::expire(tx, by, PORTION))
                 .await?
                 .more;
         if !more {
@@ -245,34 +329,38 @@ impl Timer {
         Ok(more)
     }
 
-    /// The bytes go first: a record without bytes is tried again, bytes without a record are lost
-    /// space.
-    async fn forget_artifacts(&self, by: Timestamp) -> Result<bool, Error> {
-        let expired = self
+    /// Removes what nothing owns any more. What was removed but not yet forgotten is removed once
+    /// more; what cannot be removed now is left for later.
+    async fn remove_discarded(&self, now: Timestamp) -> Result<bool, Error> {
+        let due = self
             .store
-            .read(move |tx| artifact::expired(tx, by, PORTION))
+            .read(move |tx| content::due(tx, now, PORTION))
             .await?;
-        let full = expired.len() == PORTION;
-        let mut removed = Vec::new();
-        for artifact in expired {
-            match self.bytes.remove(&artifact).await {
-                Ok(()) => removed.push(artifact),
+        let full = due.len() == PORTION;
+        let (mut removed, mut stuck) = (Vec::new(), Vec::new());
+        for stored in due {
+            match self.bytes.remove(&stored).await {
+                Ok(()) => removed.push(stored.key),
                 Err(error) => {
-                    tracing::warn!(%error, task_id = artifact.task_id, name = artifact.name,
-                        "the bytes of an expired artifact could not be removed");
+                    tracing::warn!(%error, key = stored.key, "bytes could not be removed");
+                    stuck.push(stored.key);
                 }
             }
         }
-        // If none could be removed, the next round would only find the same ones.
-        let progress = !removed.is_empty();
+        if removed.is_empty() && stuck.is_empty() {
+            return Ok(false);
+        }
         self.store
             .write(Key::of("expiry"), move |tx| {
                 removed
                     .iter()
-                    .try_for_each(|artifact| artifact::delete(tx, artifact).map(drop))
+                    .try_for_each(|key| content::forget(tx, key))?;
+                stuck
+                    .iter()
+                    .try_for_each(|key| content::postpone(tx, now, key))
             })
             .await?;
-        Ok(full && progress)
+        Ok(full)
     }
 }
 

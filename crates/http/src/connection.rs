@@ -22,6 +22,8 @@ const PREFACE: usize = 24;
 pub(crate) struct Connection {
     pub(crate) protocol: Arc<auto::Builder<TokioExecutor>>,
     pub(crate) entrance: Entrance,
+    /// Whether the client is a proxy that is trusted to say where requests came from.
+    pub(crate) is_proxy: bool,
     /// Time in which a protocol must show.
     pub(crate) first_bytes_within: Duration,
     /// When cancelled: answer what is in flight, then close.
@@ -36,13 +38,14 @@ impl Connection {
         let Self {
             protocol,
             entrance,
+            is_proxy,
             first_bytes_within,
             draining,
             cut_off,
         } = self;
         let received = Arc::new(AtomicUsize::new(0));
         let wire = Wire::new(stream, Arc::clone(&received), draining.clone());
-        let service = service_fn(move |request| entrance.clone().answer(request));
+        let service = service_fn(move |request| entrance.clone().answer(request, is_proxy));
         let mut serving = pin!(protocol.serve_connection(TokioIo::new(wire), service));
         let mut silent = pin!(tokio::time::sleep(first_bytes_within));
         let mut may_be_silent = true;

@@ -2,6 +2,7 @@
 //! and the answer is counted.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,17 +13,28 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tower::Service as _;
 use tracing::Instrument as _;
 
 use crate::request_id;
 use crate::{RequestId, Traffic};
 
+/// Headers by which proxies tell how a request reached them. From anybody else they are a lie, or
+/// not for us.
+const FORWARDED: [&str; 4] = [
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-forwarded-host",
+];
+
 /// A router and the figures its traffic is counted in. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Entrance {
     router: Router,
     traffic: Arc<Traffic>,
+    proxies: Arc<[IpNet]>,
 }
 
 impl Entrance {
@@ -31,19 +43,42 @@ impl Entrance {
         Self {
             router,
             traffic: Arc::new(traffic),
+            proxies: Arc::default(),
         }
     }
 
-    /// Answers one request.
+    /// Believes what proxies with these addresses say in `X-Forwarded-…` headers. From others the
+    /// headers are taken away before anybody reads them.
+    #[must_use]
+    pub fn trusting(self, proxies: &[IpNet]) -> Self {
+        Self {
+            proxies: proxies.into(),
+            ..self
+        }
+    }
+
+    /// Whether `peer` is a proxy to be believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Answers one request, which came through a trusted proxy if `is_proxied`.
     pub(crate) async fn answer(
         self,
         mut request: Request<Incoming>,
+        is_proxied: bool,
     ) -> Result<Response, Infallible> {
         let Self {
             mut router,
             traffic,
+            proxies: _,
         } = self;
         let arrived = Instant::now();
+        if !is_proxied {
+            for name in FORWARDED {
+                request.headers_mut().remove(name);
+            }
+        }
         let id = RequestId::fresh();
         let api = traffic.index(request.uri().path());
         request.extensions_mut().insert(id);

@@ -1,6 +1,7 @@
 //! The accept loop: takes connections while the server runs, and sees them off when it stops.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub async fn serve(
 
     loop {
         // The semaphore is never closed; the branch that says so ends the loop all the same.
-        let (seat, stream) = tokio::select! {
+        let (seat, (stream, peer)) = tokio::select! {
             biased;
             () = draining.cancelled() => break,
             Ok(seat) = Arc::clone(&seats).acquire_owned() => tokio::select! {
@@ -58,7 +59,9 @@ pub async fn serve(
             },
             else => break,
         };
+        let is_proxy = entrance.trusts(peer);
         let connection = Connection {
+            is_proxy,
             protocol: Arc::clone(&protocol),
             entrance: entrance.clone(),
             first_bytes_within: limits.header_read,
@@ -111,14 +114,14 @@ fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
     protocol
 }
 
-/// The next connection, however long it takes.
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// The next connection and who made it, however long it takes.
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Answers are small and wait for nothing; a socket that refuses still works.
                 let _slower = stream.set_nodelay(true);
-                return stream;
+                return (stream, peer.ip().to_canonical());
             }
             Err(error) if was_the_clients(&error) => {}
             Err(error) => {

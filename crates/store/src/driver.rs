@@ -1,6 +1,7 @@
 //! What the writer and the readers need of a database connection.
 
 use crate::error::Error;
+use crate::horizon::Horizon;
 use crate::value::{Row, Value};
 
 /// One connection, used by one thread. Statements are keyed by their static text and prepared once.
@@ -29,4 +30,6 @@ pub(crate) trait Driver {
     ) -> Result<(), Error>;
     /// Takes `count` fresh numbers from a sequence, ascending.
     fn next_ids(&mut self, sequence: &'static str, count: usize) -> Result<Vec<i64>, Error>;
+    /// Which transactions have ended, as this snapshot sees it.
+    fn horizon(&mut self) -> Result<Horizon, Error>;
 }

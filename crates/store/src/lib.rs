@@ -21,6 +21,7 @@ mod driver;
 mod durability;
 mod error;
 mod hints;
+mod horizon;
 mod job;
 mod migrate;
 mod postgres;
@@ -37,6 +38,7 @@ mod writer;
 
 pub use alarm::Alarm;
 pub use error::Error;
+pub use horizon::Horizon;
 pub use migrate::Migration;
 pub use store::{Config, Health, Key, PostgresConfig, SqliteConfig, Store};
 pub use tx::{Sequence, Tx};

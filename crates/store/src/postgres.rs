@@ -9,6 +9,7 @@ use postgres::{Client, NoTls, Statement};
 
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::horizon::Horizon;
 use crate::value::{Row, Source, Value};
 
 pub(crate) struct Postgres {
@@ -309,5 +310,22 @@ impl Driver for Postgres {
         let mut ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         ids.sort_unstable();
         Ok(ids)
+    }
+
+    fn horizon(&mut self) -> Result<Horizon, Error> {
+        // Our own number is newer than that of every transaction that has done anything yet: each
+        // of ours gets its number with the marker, before it takes one from a sequence.
+        const NOW: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, \
+             pg_current_xact_id()::text::bigint";
+        let connection = self.current()?;
+        let statement = connection.prepared(NOW, NOW)?;
+        let rows = connection.query(&statement, &[])?;
+        let row = rows
+            .first()
+            .ok_or_else(|| Error::Statement("the horizon cannot be seen".to_owned()))?;
+        Ok(Horizon {
+            begun: row.get(1),
+            ended: row.get(0),
+        })
     }
 }

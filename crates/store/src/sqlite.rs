@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::checkpoint::Checkpoints;
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::horizon::Horizon;
 use crate::sql;
 use crate::value::{Row, Source, Value};
 
@@ -255,5 +256,9 @@ impl Driver for Sqlite {
         let new_last = last + count as i64;
         self.sequences.insert(sequence, new_last);
         Ok((last + 1..=new_last).collect())
+    }
+
+    fn horizon(&mut self) -> Result<Horizon, Error> {
+        Ok(Horizon { begun: 0, ended: 0 })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::horizon::Horizon;
 use crate::value::{Row, Value};
 use crate::wake::Topic;
 
@@ -156,6 +157,16 @@ impl<'a> Tx<'a> {
         self.note(result)
     }
 
+    /// Which transactions have ended, as this snapshot sees it. Only meaningful in a read.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub fn horizon(&mut self) -> Result<Horizon, Error> {
+        self.check()?;
+        let result = self.driver.horizon();
+        self.note(result)
+    }
+
     /// After the commit, wakes one waiter of `topic` (one for each call).
     pub fn wake(&mut self, topic: Topic) {
         self.effects.wake(topic, Some(1));
@@ -175,6 +186,11 @@ impl<'a> Tx<'a> {
     /// found that another transaction was faster.
     pub fn overtaken(&self, what: &str) -> Error {
         Error::Contended(what.to_owned())
+    }
+
+    /// Whether no statement has failed yet. After one that has, every other fails too.
+    pub fn is_sound(&self) -> bool {
+        self.failed.is_none()
     }
 
     fn check(&self) -> Result<(), Error> {

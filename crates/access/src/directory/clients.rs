@@ -2,7 +2,7 @@
 
 use taskyard_store::{Error, Row, Tx, params};
 
-use super::history::{Action, Kind, lock, record};
+use super::history::{Action, Kind, lock, record, tell};
 use super::{Deed, Directory, DirectoryError, SERVER, key, parse_scopes};
 use crate::client::{Client, Secret, new_access_token};
 use crate::seal::Place;
@@ -170,19 +170,19 @@ impl Directory {
         };
         let actor = deed.actor.to_owned();
         let create = move |tx: &mut Tx<'_>| {
-            lock(tx, Kind::Client)?;
-            if let Some(old) = load(tx, &new.client_id)? {
-                return Ok(if old.is_repeated_by(&new) {
-                    Ok(old)
-                } else {
-                    Err(ClientRefusal::Exists(old.client_id))
-                });
-            }
-            insert(tx, &new)?;
             let deed = Deed {
                 actor: &actor,
                 now_ms: now,
             };
+            lock(tx, Kind::Client)?;
+            if let Some(old) = load(tx, &new.client_id)? {
+                if !old.is_repeated_by(&new) {
+                    return Ok(Err(ClientRefusal::Exists(old.client_id)));
+                }
+                tell(tx, Kind::Client, &old.client_id, Action::Created, deed)?;
+                return Ok(Ok(old));
+            }
+            insert(tx, &new)?;
             record(tx, Kind::Client, &new.client_id, Action::Created, deed)?;
             Ok(Ok(new.clone()))
         };

@@ -1,5 +1,6 @@
 //! Who did what to which client or role.
 
+use taskyard_events::outbox;
 use taskyard_store::{Error, Sequence, Tx, params};
 
 use super::{Directory, DirectoryError, topic};
@@ -102,14 +103,48 @@ pub(super) fn record(
 ) -> Result<i64, Error> {
     let ids = tx.next_ids(Sequence("history_ids"), 1)?;
     let id = ids.first().copied().unwrap_or_default();
-    let (kind, action) = (kind.as_str(), action.as_str());
+    let name = kind.as_str();
     tx.execute(
         INSERT,
-        params![id, kind, entity_id, deed.actor, action, deed.now_ms],
+        params![
+            id,
+            name,
+            entity_id,
+            deed.actor,
+            action.as_str(),
+            deed.now_ms
+        ],
     )?;
-    tx.execute(ADVANCE, params![kind, id])?;
+    tx.execute(ADVANCE, params![name, id])?;
     tx.wake_all(topic());
+    tell(tx, kind, entity_id, action, deed)?;
     Ok(id)
+}
+
+/// Appends what was done to the event log; also what is done again without changing anything. The
+/// kind must be locked.
+pub(super) fn tell(
+    tx: &mut Tx<'_>,
+    kind: Kind,
+    entity_id: &str,
+    action: Action,
+    deed: Deed<'_>,
+) -> Result<(), Error> {
+    let event = match (kind, action) {
+        (Kind::Client, Action::Created) => "client-created",
+        (Kind::Client, Action::Deleted | Action::Expired) => "client-deleted",
+        (
+            Kind::Client,
+            Action::Updated | Action::Enabled | Action::Disabled | Action::TokenReset,
+        ) => "client-updated",
+        (Kind::Role, Action::Created) => "role-created",
+        (Kind::Role, Action::Deleted | Action::Expired) => "role-deleted",
+        (Kind::Role, Action::Updated | Action::Enabled | Action::Disabled | Action::TokenReset) => {
+            "role-updated"
+        }
+    };
+    let now = deed.now_ms.saturating_mul(1000);
+    outbox::append(tx, now, event, entity_id, "{}")
 }
 
 impl Directory {

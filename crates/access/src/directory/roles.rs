@@ -2,7 +2,7 @@
 
 use taskyard_store::{Error, Row, Tx, params};
 
-use super::history::{Action, Kind, lock, record};
+use super::history::{Action, Kind, lock, record, tell};
 use super::snapshot::Snapshot;
 use super::{Deed, Directory, DirectoryError, SERVER, key, parse_scopes};
 use crate::role::Role;
@@ -81,11 +81,11 @@ impl Directory {
             if let Some(old) = snapshot.role(role_id) {
                 let is_same =
                     old.description == definition.description && old.scopes == definition.scopes;
-                return Ok(if is_same {
-                    Ok(RoleRecord::clone(old))
-                } else {
-                    Err(RoleRefusal::Exists(role_id.to_owned()))
-                });
+                if !is_same {
+                    return Ok(Err(RoleRefusal::Exists(role_id.to_owned())));
+                }
+                self.tell_again(deed, role_id).await?;
+                return Ok(Ok(RoleRecord::clone(old)));
             }
             let new = RoleRecord {
                 role_id: role_id.to_owned(),
@@ -100,6 +100,20 @@ impl Directory {
             }
         }
         Ok(Err(RoleRefusal::Overtaken))
+    }
+
+    /// Whoever listens hears once more of a role that was created again.
+    async fn tell_again(&self, deed: Deed<'_>, role_id: &str) -> Result<(), DirectoryError> {
+        let (id, actor, now_ms) = (role_id.to_owned(), deed.actor.to_owned(), deed.now_ms);
+        let again = move |tx: &mut Tx<'_>| {
+            lock(tx, Kind::Role)?;
+            let deed = Deed {
+                actor: &actor,
+                now_ms,
+            };
+            tell(tx, Kind::Role, &id, Action::Created, deed)
+        };
+        Ok(self.store.write(key(), again).await?)
     }
 
     /// Changes the role `role_id`. What allows it was decided on `snapshot`, so that must still
@@ -172,7 +186,7 @@ impl Directory {
         let (id, actor, now_ms) = (role_id.to_owned(), deed.actor.to_owned(), deed.now_ms);
         let delete = move |tx: &mut Tx<'_>| {
             lock(tx, Kind::Role)?;
-            tx.execute(DELETE, params![&id])?;
+            remove(tx, &id)?;
             record(
                 tx,
                 Kind::Role,
@@ -256,7 +270,11 @@ fn read(row: &Row<'_>) -> Result<RoleRecord, Error> {
     })
 }
 
-fn write(tx: &mut Tx<'_>, role: &RoleRecord, action: Action) -> Result<u64, Error> {
+pub(super) fn remove(tx: &mut Tx<'_>, role_id: &str) -> Result<u64, Error> {
+    tx.execute(DELETE, params![role_id])
+}
+
+pub(super) fn write(tx: &mut Tx<'_>, role: &RoleRecord, action: Action) -> Result<u64, Error> {
     let scopes = serde_json::Value::from(role.scopes.as_slice()).to_string();
     let (id, about, changed) = (&role.role_id, &role.description, role.last_modified_ms);
     if action == Action::Created {

@@ -65,6 +65,11 @@ impl Snapshot {
             .map(|known| Arc::clone(&known.client))
     }
 
+    /// The ids of all clients, in no order.
+    pub fn client_ids(&self) -> impl Iterator<Item = &str> {
+        self.clients.keys().map(AsRef::as_ref)
+    }
+
     /// The role of this id.
     pub fn role(&self, role_id: &str) -> Option<&Arc<RoleRecord>> {
         self.records.get(role_id)

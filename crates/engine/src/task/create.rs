@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use taskyard_store::{Error, Tx, params};
 
+use super::event::{self, Happened};
 use super::refusal::Refusal;
 use super::run::{Created, Run, State};
 use super::{Group, Priority, Requires, Task, dependency, group, record};
@@ -56,7 +57,7 @@ pub fn create(
     let dependencies = match examine(tx, new, known_group.as_ref())? {
         Ok(dependencies) => dependencies,
         // What a first request was allowed to do, its repetition finds done, whatever came between.
-        Err(refusal) => return Ok(existing(tx, new)?.unwrap_or(Err(refusal))),
+        Err(refusal) => return Ok(existing(tx, now, new)?.unwrap_or(Err(refusal))),
     };
     let [number, lease_id] = lease::new_ids(tx, 2)?[..] else {
         return Err(Error::Statement(
@@ -71,7 +72,7 @@ pub fn create(
     }
     // The first write, and the one that tells whether the task is there already.
     if !record::insert(tx, &task)? {
-        let outcome = existing(tx, new)?;
+        let outcome = existing(tx, now, new)?;
         return outcome.ok_or_else(|| tx.overtaken("the same task was created and removed"));
     }
     tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
@@ -89,20 +90,30 @@ pub fn create(
     if is_pending {
         record::put_lease(tx, now, &task, lease_id)?;
     }
+    event::note(tx, now, &task, Happened::Created)?;
     tx.alarm(task.deadline.plus(super::DEADLINE_DELAY).0);
     Ok(Ok(task))
 }
 
 /// The task that the same request created before, or the conflict with another one of its id;
-/// `None` if the id is free.
-fn existing(tx: &mut Tx<'_>, new: &NewTask) -> Result<Option<Result<Task, Refusal>>, Error> {
+/// `None` if the id is free. What was created again is told again.
+fn existing(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    new: &NewTask,
+) -> Result<Option<Result<Task, Refusal>>, Error> {
     let Some(known) = record::load_definition(tx, &new.id)? else {
         return Ok(None);
     };
     if !same_json(&known, &new.definition) {
         return Ok(Some(Err(Refusal::Different(new.id.clone()))));
     }
-    Ok(record::load(tx, &new.id)?.map(Ok))
+    // Locked, so that the event tells of no state that is over when others read of it.
+    let Some(task) = record::lock(tx, &new.id)? else {
+        return Ok(None);
+    };
+    event::note(tx, now, &task, Happened::Created)?;
+    Ok(Some(Ok(task)))
 }
 
 /// Whether the group takes the task, and each of its dependencies with whether it is satisfied.

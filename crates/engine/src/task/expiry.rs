@@ -1,5 +1,7 @@
-//! What has expired is forgotten.
+//! What has expired is forgotten. A definition stays for as long as the event log may still be read
+//! for its task.
 
+use taskyard_events::log;
 use taskyard_store::{Error, Tx, params};
 
 use crate::lease;
@@ -18,7 +20,8 @@ pub struct Expired {
 const EXPIRED_TASKS: &str = "SELECT task_id, number, lease_id FROM tasks WHERE expires < $1 AND is_open = 0 \
      ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED";
 const DELETE_TASK: &str = "DELETE FROM tasks WHERE number = $1";
-const DELETE_DEFINITION: &str = "DELETE FROM task_definitions WHERE number = $1";
+const LEAVE_DEFINITION: &str = "INSERT INTO leaving_definitions (number, last_event) \
+     VALUES ($1, $2)";
 const DELETE_DEPENDENCIES: &str = "DELETE FROM task_dependencies WHERE dependent = $1";
 const DELETE_RESOLUTION: &str = "DELETE FROM resolutions WHERE task_id = $1";
 
@@ -31,13 +34,14 @@ pub fn expire_tasks(tx: &mut Tx<'_>, by: Timestamp, limit: usize) -> Result<Expi
             row.get::<Option<i64>>(2)?,
         ))
     })?;
+    // Nothing happens to them from here on, so their last events stand before this one.
+    let last_event = log::newest(tx)?;
     for (task_id, number, lease_id) in &expired {
         if let Some(lease_id) = lease_id {
             lease::delete(tx, *lease_id)?;
         }
-        for sql in [DELETE_TASK, DELETE_DEFINITION] {
-            tx.execute(sql, params![*number])?;
-        }
+        tx.execute(DELETE_TASK, params![*number])?;
+        tx.execute(LEAVE_DEFINITION, params![*number, last_event])?;
         for sql in [DELETE_DEPENDENCIES, DELETE_RESOLUTION] {
             tx.execute(sql, params![task_id])?;
         }
@@ -45,6 +49,26 @@ pub fn expire_tasks(tx: &mut Tx<'_>, by: Timestamp, limit: usize) -> Result<Expi
     Ok(Expired {
         removed: expired.len(),
         more: expired.len() == limit,
+    })
+}
+
+const UNREAD: &str = "SELECT number FROM leaving_definitions WHERE last_event <= $1 \
+     ORDER BY last_event LIMIT $2 FOR UPDATE SKIP LOCKED";
+const DELETE_DEFINITION: &str = "DELETE FROM task_definitions WHERE number = $1";
+const DELETE_LEAVING: &str = "DELETE FROM leaving_definitions WHERE number = $1";
+
+/// Removes up to `limit` definitions of tasks that are gone and whose events are forgotten.
+pub fn forget_definitions(tx: &mut Tx<'_>, limit: usize) -> Result<Expired, Error> {
+    let floor = log::floor(tx)?;
+    let numbers: Vec<i64> = tx.query(UNREAD, params![floor, limit as i64], |row| row.get(0))?;
+    for number in &numbers {
+        for sql in [DELETE_DEFINITION, DELETE_LEAVING] {
+            tx.execute(sql, params![*number])?;
+        }
+    }
+    Ok(Expired {
+        removed: numbers.len(),
+        more: numbers.len() == limit,
     })
 }
 

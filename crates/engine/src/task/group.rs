@@ -2,6 +2,9 @@
 
 use taskyard_store::{Error, Row, Tx, params};
 
+use super::refusal::Refusal;
+use super::{Priority, Task, event, record, transition};
+use crate::lease;
 use crate::timestamp::Timestamp;
 
 /// A task group.
@@ -60,4 +63,168 @@ pub(super) fn insert(
 pub(super) fn extend(tx: &mut Tx<'_>, group_id: &str, expires: Timestamp) -> Result<(), Error> {
     tx.execute(EXTEND, params![group_id, expires])?;
     Ok(())
+}
+
+const LOCK_WHOLE: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
+     WHERE task_group_id = $1 FOR UPDATE";
+const SEAL: &str = "UPDATE task_groups SET sealed = $2 WHERE task_group_id = $1";
+
+/// From now on the group takes no more tasks. A group that is sealed stays so since it first was.
+pub fn seal(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    group_id: &str,
+) -> Result<Result<Group, Refusal>, Error> {
+    // Whoever is adding a task now holds the row a little; nobody can begin to until this is over.
+    let Some(mut group) = tx.query_opt(LOCK_WHOLE, params![group_id], read)? else {
+        return Ok(Err(Refusal::NoSuchGroup(group_id.to_owned())));
+    };
+    if group.sealed.is_none() {
+        tx.execute(SEAL, params![group_id, now])?;
+        group.sealed = Some(now);
+    }
+    event::group_sealed(tx, now, &group)?;
+    Ok(Ok(group))
+}
+
+/// Not waited for, as who waits here holds the task that was resolved; those who add tasks are not
+/// kept waiting.
+const TRY_LOCK: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
+     WHERE task_group_id = $1 FOR NO KEY UPDATE SKIP LOCKED";
+const IS_ANY_UNRESOLVED: &str = "SELECT 1 FROM tasks WHERE task_group_id = $1 AND is_open = 1 \
+     AND ever_resolved = 0 LIMIT 1";
+const LOOK_LATER: &str = "INSERT INTO group_looks (number, task_group_id) VALUES ($1, $2)";
+
+/// A task of the group was finally resolved: if no other one is left that never was, the world
+/// hears of it.
+///
+/// Of two tasks resolved at once, each still sees the other one open. So only who holds the group
+/// looks; whoever finds it held leaves a note, and the timer looks when both are done.
+pub(super) fn settle(tx: &mut Tx<'_>, now: Timestamp, group_id: &str) -> Result<(), Error> {
+    if let Some(group) = tx.query_opt(TRY_LOCK, params![group_id], read)? {
+        return look(tx, now, &group);
+    }
+    let number = lease::new_id(tx)?;
+    tx.execute(LOOK_LATER, params![number, group_id])?;
+    tx.alarm(now.0);
+    Ok(())
+}
+
+fn look(tx: &mut Tx<'_>, now: Timestamp, group: &Group) -> Result<(), Error> {
+    let left = tx.query_opt(IS_ANY_UNRESOLVED, params![&group.id], |row| {
+        row.get::<i64>(0)
+    })?;
+    if left.is_none() {
+        event::group_resolved(tx, now, group)?;
+    }
+    Ok(())
+}
+
+const UNSETTLED: &str = "SELECT DISTINCT task_group_id FROM group_looks LIMIT $1";
+const LOCK_ALONE: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
+     WHERE task_group_id = $1 FOR NO KEY UPDATE";
+const SETTLED: &str = "DELETE FROM group_looks WHERE task_group_id = $1";
+
+/// Groups that somebody has to look at again.
+pub fn unsettled_groups(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<String>, Error> {
+    tx.query(UNSETTLED, params![limit as i64], |row| row.get(0))
+}
+
+/// Looks at a group of which several tasks were resolved at once.
+pub fn settle_again(tx: &mut Tx<'_>, now: Timestamp, group_id: &str) -> Result<(), Error> {
+    // In this order: whoever left a note that is taken away here is done, and seen by the look.
+    let group = tx.query_opt(LOCK_ALONE, params![group_id], read)?;
+    let taken = tx.execute(SETTLED, params![group_id])?;
+    match group {
+        Some(group) if taken > 0 => look(tx, now, &group),
+        _ => Ok(()),
+    }
+}
+
+/// The world hears that a group's open tasks were given another priority, `changed` of them a
+/// different one.
+pub fn announce_priority(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    group_id: &str,
+    priority: Priority,
+    changed: usize,
+) -> Result<(), Error> {
+    match tx.query_opt(LOCK_ALONE, params![group_id], read)? {
+        Some(group) => event::group_priority_changed(tx, now, &group, priority, changed as u64),
+        None => Ok(()),
+    }
+}
+
+const SIZE: &str = "SELECT count(*) FROM tasks WHERE task_group_id = $1";
+
+/// How many tasks the group has; the cost grows with their number.
+pub fn group_size(tx: &mut Tx<'_>, group_id: &str) -> Result<usize, Error> {
+    let count = tx.query_opt(SIZE, params![group_id], |row| row.get::<i64>(0))?;
+    Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
+}
+
+/// A place among a group's open tasks: those that were never resolved come first.
+pub type Place = (bool, String);
+
+/// What was done to some tasks of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portion {
+    /// Those that were changed, as they are now.
+    pub changed: Vec<Task>,
+    /// Where to go on, if there may be more.
+    pub next: Option<Place>,
+}
+
+const OPEN: &str = "SELECT ever_resolved, task_id FROM tasks \
+     WHERE task_group_id = $1 AND is_open = 1 AND (ever_resolved, task_id) > ($2, $3) \
+     ORDER BY ever_resolved, task_id LIMIT $4";
+
+/// The ids of the next up to `limit` open tasks behind a place, and where to go on.
+pub(super) fn open_members(
+    tx: &mut Tx<'_>,
+    group_id: &str,
+    (ever_resolved, after): (bool, &str),
+    limit: usize,
+) -> Result<(Vec<String>, Option<Place>), Error> {
+    let found: Vec<Place> = tx.query(
+        OPEN,
+        params![group_id, ever_resolved, after, limit as i64],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let next = found.last().filter(|_| found.len() == limit).cloned();
+    Ok((found.into_iter().map(|(_, id)| id).collect(), next))
+}
+
+/// Cancels the next up to `limit` tasks of a sealed group that are not resolved and whose deadline
+/// has not passed. As a sealed group gets no new tasks, walking from the first place to the last
+/// meets all of them.
+pub fn cancel_members(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    group_id: &str,
+    after: &Place,
+    limit: usize,
+) -> Result<Result<Portion, Refusal>, Error> {
+    match group(tx, group_id)? {
+        None => return Ok(Err(Refusal::NoSuchGroup(group_id.to_owned()))),
+        Some(group) if group.sealed.is_none() => {
+            return Ok(Err(Refusal::NotSealed(group.id)));
+        }
+        Some(_) => {}
+    }
+    let (members, next) = open_members(tx, group_id, (after.0, &after.1), limit)?;
+    let mut changed = Vec::new();
+    for id in members {
+        let Some(task) = record::lock(tx, &id)? else {
+            continue;
+        };
+        if !task.is_open() || task.deadline <= now {
+            continue;
+        }
+        if let Ok(transition) = transition::cancel(task, now) {
+            changed.push(record::apply(tx, now, transition)?);
+        }
+    }
+    Ok(Ok(Portion { changed, next }))
 }

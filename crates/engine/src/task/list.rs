@@ -1,9 +1,12 @@
 //! Tasks by what they have in common, a page at a time.
 
-use taskyard_store::{Error, Row, Tx, params};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use super::Task;
+use taskyard_store::{Error, Row, Tx, Value, params};
+
 use super::record::{self, COLUMNS};
+use super::{Priority, Task};
 use crate::lease::Queue;
 use crate::timestamp::{Nanos, Timestamp};
 
@@ -64,52 +67,197 @@ pub fn dependents(
     )
 }
 
+/// A run that waits in its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRun {
+    /// Its task, whose last run it is.
+    pub listed: Listed,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// Tells apart runs of one moment, in the order in which they came.
+    pub number: i64,
+}
+
+const PENDING_PLACES: &str = "SELECT enqueued_at, id FROM leases \
+     WHERE queue = $1 AND ready = 1 AND priority = $2 \
+     AND (expires_at IS NULL OR expires_at > $3) AND (enqueued_at, id) > ($4, $5) \
+     ORDER BY enqueued_at, id LIMIT $6";
 const PENDING: &str = concat!(
     "SELECT ",
     record::columns!("t."),
-    ", d.definition FROM leases l JOIN tasks t ON t.task_id = l.subject \
+    ", d.definition, l.enqueued_at, l.id FROM leases l JOIN tasks t ON t.task_id = l.subject \
      JOIN task_definitions d ON d.number = t.number \
-     WHERE l.queue = $1 AND l.ready = 1 AND (l.expires_at IS NULL OR l.expires_at > $2) \
-     AND (l.enqueued_at, l.id) > ($3, $4) ORDER BY l.enqueued_at, l.id LIMIT $5"
+     WHERE l.queue = $1 AND l.ready = 1 AND l.priority = $2 \
+     AND (l.expires_at IS NULL OR l.expires_at > $3) AND (l.enqueued_at, l.id) > ($4, $5) \
+     ORDER BY l.enqueued_at, l.id LIMIT $6"
 );
 
-/// The pending runs of a task queue behind the given place, longest waiting first. Each is the last
-/// run of its task.
+/// The pending runs of a task queue behind the given place (time and number), longest waiting
+/// first. Each is the last run of its task.
 pub fn pending_runs(
     tx: &mut Tx<'_>,
     now: Timestamp,
     task_queue_id: &str,
     after: (Timestamp, i64),
     limit: usize,
-) -> Result<Vec<Listed>, Error> {
+) -> Result<Vec<PendingRun>, Error> {
     let queue = Queue::runs(task_queue_id);
-    tx.query(
-        PENDING,
-        params![queue.as_str(), now, after.0, after.1, limit as i64],
-        read,
-    )
+    // The index has them by priority, so the oldest are those that come first when the oldest of
+    // each priority are merged. Only what is told is read whole.
+    let mut places = Vec::new();
+    for priority in Priority::ALL {
+        let priority = priority as i64;
+        places.extend(tx.query(
+            PENDING_PLACES,
+            params![
+                queue.as_str(),
+                priority,
+                now,
+                after.0,
+                after.1,
+                limit as i64
+            ],
+            |row| Ok((row.get::<Timestamp>(0)?, row.get::<i64>(1)?, priority)),
+        )?);
+    }
+    places.sort_unstable();
+    places.truncate(limit);
+    let mut found = Vec::new();
+    for priority in Priority::ALL {
+        let priority = priority as i64;
+        let count = places.iter().filter(|place| place.2 == priority).count();
+        if count > 0 {
+            found.extend(tx.query(
+                PENDING,
+                params![
+                    queue.as_str(),
+                    priority,
+                    now,
+                    after.0,
+                    after.1,
+                    count as i64
+                ],
+                |row| {
+                    Ok(PendingRun {
+                        listed: read(row)?,
+                        since: row.get(COLUMNS + 1)?,
+                        number: row.get(COLUMNS + 2)?,
+                    })
+                },
+            )?);
+        }
+    }
+    found.sort_unstable_by_key(|run| (run.since, run.number));
+    Ok(found)
 }
 
 const CLAIMED: &str = concat!(
     "SELECT ",
     record::columns!("t."),
-    ", d.definition FROM leases l JOIN tasks t ON t.task_id = l.subject \
-     JOIN task_definitions d ON d.number = t.number \
+    ", l.available_at, l.id FROM leases l JOIN tasks t ON t.task_id = l.subject \
      WHERE l.queue = $1 AND l.ready = 0 AND (l.available_at, l.id) > ($2, $3) \
      AND l.available_at < $4 ORDER BY l.available_at, l.id LIMIT $5"
 );
+/// Rows that are looked at in one go.
+const CLAIMED_AT_ONCE: i64 = 1000;
 
-/// The running runs of a task queue behind the given place, by the end of their claims.
+/// When a run was claimed, and the id of its task.
+pub type ClaimedPlace = (Timestamp, String);
+
+/// The running runs of a task queue behind the given place, in the order in which they were
+/// claimed. Looks at every running run of the queue, as only their ends are indexed.
 pub fn claimed_runs(
     tx: &mut Tx<'_>,
     task_queue_id: &str,
-    after: (Nanos, i64),
+    after: &ClaimedPlace,
     limit: usize,
 ) -> Result<Vec<Listed>, Error> {
     let queue = Queue::runs(task_queue_id);
-    tx.query(
-        CLAIMED,
-        params![queue.as_str(), after.0, after.1, i64::MAX, limit as i64],
-        read,
+    let mut first: BTreeMap<ClaimedPlace, Task> = BTreeMap::new();
+    let mut end = (Nanos(i64::MIN), 0);
+    loop {
+        let found = tx.query(
+            CLAIMED,
+            params![queue.as_str(), end.0, end.1, i64::MAX, CLAIMED_AT_ONCE],
+            |row| {
+                let end = (row.get::<Nanos>(COLUMNS)?, row.get::<i64>(COLUMNS + 1)?);
+                Ok((record::read(row)?, end))
+            },
+        )?;
+        let more = found.len() as i64 == CLAIMED_AT_ONCE;
+        for (task, its_end) in found {
+            end = its_end;
+            let started = task.runs.last().and_then(|run| run.started);
+            let Some(started) = started else { continue };
+            let place = (started, task.id.clone());
+            if place > *after {
+                first.insert(place, task);
+                if first.len() > limit {
+                    first.pop_last();
+                }
+            }
+        }
+        if !more {
+            break;
+        }
+    }
+    first
+        .into_values()
+        .map(|task| {
+            let definition = record::definition_of(tx, &task)?;
+            Ok(Listed { task, definition })
+        })
+        .collect()
+}
+
+/// Ids that one statement looks for.
+const AT_ONCE: usize = 64;
+
+static STATUSES: LazyLock<String> = LazyLock::new(|| {
+    let ids: Vec<String> = (1..=AT_ONCE).map(|at| format!("${at}")).collect();
+    format!(
+        "SELECT {} FROM tasks WHERE task_id IN ({}) ORDER BY task_id",
+        record::columns!(""),
+        ids.join(", ")
     )
+});
+static LISTED: LazyLock<String> = LazyLock::new(|| {
+    let ids: Vec<String> = (1..=AT_ONCE).map(|at| format!("${at}")).collect();
+    format!(
+        "SELECT {}, d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
+         WHERE t.task_id IN ({}) ORDER BY t.task_id",
+        record::columns!("t."),
+        ids.join(", ")
+    )
+});
+
+fn by_id<T>(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    ids: &[String],
+    map: fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut found = Vec::new();
+    for portion in ids.chunks(AT_ONCE) {
+        // The last id fills up what is left of the statement.
+        let last = portion.last().into_iter().cycle();
+        let padded: Vec<Value<'_>> = portion
+            .iter()
+            .chain(last)
+            .take(AT_ONCE)
+            .map(Value::from)
+            .collect();
+        found.extend(tx.query(sql, &padded, map)?);
+    }
+    Ok(found)
+}
+
+/// The tasks of these ids; those that do not exist are left out.
+pub fn statuses(tx: &mut Tx<'_>, ids: &[String]) -> Result<Vec<Task>, Error> {
+    by_id(tx, &STATUSES, ids, record::read)
+}
+
+/// As [`statuses`], with their definitions.
+pub fn listed_tasks(tx: &mut Tx<'_>, ids: &[String]) -> Result<Vec<Listed>, Error> {
+    by_id(tx, &LISTED, ids, read)
 }

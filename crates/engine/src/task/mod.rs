@@ -7,9 +7,11 @@
 mod claim;
 mod create;
 mod dependency;
+pub mod event;
 mod expiry;
 mod group;
 mod list;
+mod priority;
 mod record;
 mod refusal;
 mod reopen;
@@ -17,16 +19,26 @@ mod resolve;
 mod run;
 pub mod transition;
 
+pub(crate) use claim::claim_locked;
 pub use claim::{Claimed, claim_run, claim_work, reclaim};
 pub use create::{NewTask, create};
 pub(crate) use dependency::lock_against_resolution;
 pub use dependency::{continue_resolution, unfinished_resolutions};
-pub use expiry::{Expired, expire_groups, expire_tasks};
-pub use group::{Group, group};
-pub use list::{Listed, claimed_runs, dependents, group_members, pending_runs};
-pub use record::{load, load_definition, next_deadline, open_past_deadline};
+pub use expiry::{Expired, expire_groups, expire_tasks, forget_definitions};
+pub use group::{
+    Group, Place, Portion, announce_priority, cancel_members, group, group_size, seal,
+    settle_again, unsettled_groups,
+};
+pub use list::{
+    ClaimedPlace, Listed, PendingRun, claimed_runs, dependents, group_members, listed_tasks,
+    pending_runs, statuses,
+};
+pub use priority::{Redefine, change_group_priority, change_priority};
+pub(crate) use record::lock;
+pub use record::{definition_by_number, load, load_definition, next_deadline, open_past_deadline};
 pub use refusal::Refusal;
 pub use reopen::{rerun, schedule};
+pub(crate) use resolve::report_unclaimed;
 pub use resolve::{cancel, exceed_deadline, expire_claim, report};
 pub use run::{Created, Exception, Resolved, Run, State, Worker};
 

@@ -3,7 +3,7 @@
 use taskyard_store::{Error, Row, Tx, params};
 
 use super::transition::{LeaseChange, Transition};
-use super::{Priority, Requires, Task, dependency};
+use super::{Priority, Requires, Task, dependency, event, group};
 use crate::lease::{self, NewEntry, Queue};
 use crate::timestamp::{Nanos, Timestamp};
 
@@ -96,7 +96,7 @@ pub fn load(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, Error> {
 }
 
 /// The task, locked until the transaction ends.
-pub(super) fn lock(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, Error> {
+pub(crate) fn lock(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<Task>, Error> {
     tx.query_opt(LOCK, params![task_id], read)
 }
 
@@ -112,6 +112,12 @@ const DEFINITION_OF: &str = "SELECT definition FROM task_definitions WHERE numbe
 /// The definition the task was created with, as JSON text.
 pub fn load_definition(tx: &mut Tx<'_>, task_id: &str) -> Result<Option<String>, Error> {
     tx.query_opt(LOAD_DEFINITION, params![task_id], |row| row.get(0))
+}
+
+/// The definition of the task with this number, as JSON text. It outlives the task until the last
+/// event about the task is forgotten.
+pub fn definition_by_number(tx: &mut Tx<'_>, number: i64) -> Result<Option<String>, Error> {
+    tx.query_opt(DEFINITION_OF, params![number], |row| row.get(0))
 }
 
 /// The definition of a task that is known to exist.
@@ -196,9 +202,15 @@ pub(super) fn apply(
         mut task,
         lease: change,
         resolved,
+        happened,
     } = transition;
     match change {
-        LeaseChange::Keep => return Ok(task),
+        LeaseChange::Keep => {
+            if let Some(happened) = happened {
+                event::note(tx, now, &task, happened)?;
+            }
+            return Ok(task);
+        }
         LeaseChange::Enqueue => {
             remove_lease(tx, &mut task)?;
             enqueue(tx, now, &mut task)?;
@@ -220,8 +232,12 @@ pub(super) fn apply(
     if changed != 1 {
         return Err(tx.overtaken("a locked task vanished"));
     }
+    if let Some(happened) = happened {
+        event::note(tx, now, &task, happened)?;
+    }
     if let Some(resolved) = resolved {
         dependency::follow(tx, now, &task.id, resolved.state())?;
+        group::settle(tx, now, &task.group_id)?;
     }
     Ok(task)
 }

@@ -59,6 +59,22 @@ pub enum Refusal {
         /// What it would have had to be.
         wanted: &'static str,
     },
+    /// The task was resolved once, so that its priority matters to nobody.
+    #[error("task {0} has been resolved; its priority cannot be changed")]
+    Resolved(String),
+    /// Only a group that takes no more tasks can be ended.
+    #[error("task group {0} is not sealed; seal it first")]
+    NotSealed(String),
+    /// Somebody keeps the worker from getting work.
+    #[error("worker {group}/{id} of {task_queue_id} is quarantined and gets no work")]
+    Quarantined {
+        /// Where it asked.
+        task_queue_id: String,
+        /// The worker's group.
+        group: String,
+        /// The worker within its group.
+        id: String,
+    },
     /// Every run a task can have is used.
     #[error("task {0} has had all the runs a task can have")]
     TooManyRuns(String),

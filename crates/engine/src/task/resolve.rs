@@ -3,7 +3,7 @@
 use taskyard_store::{Error, Tx};
 
 use super::refusal::Refusal;
-use super::run::Resolved;
+use super::run::{Resolved, Worker};
 use super::transition::{self, Outcome};
 use super::{Task, record};
 use crate::lease;
@@ -36,6 +36,28 @@ pub fn report(
     step(tx, now, task_id, |task| {
         transition::report(task, run_id, resolved, now)
     })
+}
+
+/// Resolves the pending run of a locked task that nobody has worked on: `worker` takes it and
+/// reports in one go.
+pub(crate) fn report_unclaimed(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: Task,
+    worker: Worker,
+    resolved: Resolved,
+) -> Result<Result<Task, Refusal>, Error> {
+    // The claim ends within this transaction, whatever is said here.
+    let until = now.plus(std::time::Duration::from_mins(1));
+    let task = match super::claim_locked(tx, now, task, worker, until)? {
+        Ok(task) => task,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let run_id = task.runs.len().saturating_sub(1);
+    match transition::report(task, run_id, resolved, now) {
+        Ok(transition) => record::apply(tx, now, transition).map(Ok),
+        Err(refusal) => Err(tx.overtaken(&refusal.to_string())),
+    }
 }
 
 /// Somebody cancels a task.

@@ -182,6 +182,9 @@ pub struct Run {
     /// When it was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Timestamp>,
+    /// Whether its worker asked for this very run, rather than for any of its queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_name: bool,
 }
 
 impl Run {
@@ -196,6 +199,7 @@ impl Run {
             scheduled: now,
             started: None,
             resolved: None,
+            by_name: false,
         }
     }
 

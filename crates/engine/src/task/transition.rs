@@ -1,5 +1,6 @@
 //! The state machine of a task, without any I/O: each function says what an event makes of it.
 
+use super::event::Happened;
 use super::refusal::Refusal;
 use super::run::{Created, Exception, Resolved, Run, State, Worker};
 use super::{MAX_RUNS, Task};
@@ -27,6 +28,8 @@ pub struct Transition {
     pub lease: LeaseChange,
     /// Set if the task is finally resolved: dependents may follow.
     pub resolved: Option<Resolved>,
+    /// What the world hears about, if anything.
+    pub happened: Option<Happened>,
 }
 
 impl Transition {
@@ -35,7 +38,24 @@ impl Transition {
             task,
             lease: LeaseChange::Keep,
             resolved: None,
+            happened: None,
         }
+    }
+
+    /// Nothing changes, but the world hears once more what it may not have heard the first time.
+    fn again(task: Task, happened: Happened) -> Self {
+        Transition {
+            happened: Some(happened),
+            ..Transition::nothing(task)
+        }
+    }
+
+    /// The worker asked for this very run, so it may ask for it again.
+    pub fn by_name(mut self) -> Self {
+        if let Some(run) = self.task.runs.last_mut() {
+            run.by_name = true;
+        }
+        self
     }
 }
 
@@ -89,6 +109,7 @@ fn append_pending(mut task: Task, created: Created, now: Timestamp) -> Transitio
         task,
         lease: LeaseChange::Enqueue,
         resolved: None,
+        happened: Some(Happened::Pending),
     }
 }
 
@@ -115,8 +136,10 @@ pub fn rerun(mut task: Task, now: Timestamp) -> Outcome {
     if task.deadline < now {
         return Err(Refusal::DeadlinePassed(task.id));
     }
-    if matches!(task.state(), State::Pending | State::Running) {
-        return Ok(Transition::nothing(task));
+    match task.state() {
+        State::Pending => return Ok(Transition::again(task, Happened::Pending)),
+        State::Running => return Ok(Transition::nothing(task)),
+        State::Unscheduled | State::Completed | State::Failed | State::Exception => {}
     }
     if task.runs.len() >= MAX_RUNS {
         return Err(Refusal::TooManyRuns(task.id));
@@ -151,6 +174,7 @@ pub fn claim(
         task,
         lease: LeaseChange::Hold(until),
         resolved: None,
+        happened: Some(Happened::Claimed),
     })
 }
 
@@ -180,6 +204,7 @@ pub fn reclaim(mut task: Task, run_id: usize, now: Timestamp, until: Timestamp) 
         task,
         lease: LeaseChange::Hold(until),
         resolved: None,
+        happened: None,
     })
 }
 
@@ -196,10 +221,18 @@ pub fn report(mut task: Task, run_id: usize, resolved: Resolved, now: Timestamp)
         });
     };
     if is_same_report(&task, run_id, run, resolved) {
-        return Ok(Transition::nothing(task));
+        return Ok(Transition::again(task, ended(run_id, resolved)));
     }
     last_run(&mut task, run_id, State::Running, wanted)?;
     Ok(resolve_last(task, resolved, now))
+}
+
+fn ended(run_id: usize, resolved: Resolved) -> Happened {
+    match resolved {
+        Resolved::Completed => Happened::Completed,
+        Resolved::Failed => Happened::Failed,
+        Resolved::Exception(_) => Happened::Exception(run_id),
+    }
 }
 
 fn is_same_report(task: &Task, run_id: usize, run: &Run, resolved: Resolved) -> bool {
@@ -213,6 +246,7 @@ fn is_same_report(task: &Task, run_id: usize, run: &Run, resolved: Resolved) -> 
 
 /// Resolves the last run, and appends a retry where one is due.
 fn resolve_last(mut task: Task, resolved: Resolved, now: Timestamp) -> Transition {
+    let happened = Some(ended(task.runs.len().saturating_sub(1), resolved));
     if let Some(run) = task.runs.last_mut() {
         run.state = resolved.state();
         run.resolved = Some(no_earlier_than(run.started.or(Some(run.scheduled)), now));
@@ -227,13 +261,18 @@ fn resolve_last(mut task: Task, resolved: Resolved, now: Timestamp) -> Transitio
         && task.runs.len() < MAX_RUNS
     {
         task.retries_left -= 1;
-        return append_pending(task, created, now);
+        // One event tells of both: the exception, and the retry behind it.
+        return Transition {
+            happened,
+            ..append_pending(task, created, now)
+        };
     }
     task.ever_resolved = true;
     Transition {
         task,
         lease: LeaseChange::Remove,
         resolved: Some(resolved),
+        happened,
     }
 }
 
@@ -251,6 +290,7 @@ pub fn expire_claim(mut task: Task, run_id: usize, now: Timestamp) -> Option<Tra
             task,
             lease: LeaseChange::Remove,
             resolved: None,
+            happened: None,
         });
     }
     Some(resolve_last(
@@ -267,6 +307,11 @@ pub fn expire_claim(mut task: Task, run_id: usize, now: Timestamp) -> Option<Tra
 pub fn cancel(task: Task, now: Timestamp) -> Outcome {
     if task.deadline < now {
         return Err(Refusal::DeadlinePassed(task.id));
+    }
+    let last = task.runs.last();
+    if last.is_some_and(|run| run.exception == Some(Exception::Canceled)) {
+        let run_id = task.runs.len() - 1;
+        return Ok(Transition::again(task, Happened::Exception(run_id)));
     }
     Ok(end(task, Exception::Canceled, now))
 }

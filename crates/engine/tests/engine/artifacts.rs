@@ -10,15 +10,9 @@ use taskyard_store::{Key, on_both_databases};
 use crate::creation::nodes;
 use crate::yard::{START, Yard, dependent_task, new_task, secs};
 
-const TYPES: [StorageType; 4] = [
-    StorageType::S3,
-    StorageType::Reference,
-    StorageType::Link,
-    StorageType::Error,
-];
 const MINUTE: Duration = secs(60);
 
-fn artifact(task_id: &str, name: &str) -> Artifact {
+pub(crate) fn artifact(task_id: &str, name: &str) -> Artifact {
     Artifact {
         task_id: task_id.to_owned(),
         run_id: 0,
@@ -28,11 +22,22 @@ fn artifact(task_id: &str, name: &str) -> Artifact {
         details: "{}".to_owned(),
         expires: START.plus(secs(5000)),
         content_length: Some(5),
+        present: true,
     }
 }
 
-async fn create(yard: &Yard, now: Timestamp, new: Artifact) -> Result<Artifact, Refusal> {
-    yard.write(move |tx| artifact::create(tx, now, &new)).await
+/// Whether an artifact of this type can be had as soon as it is made.
+fn is_present_at_once(storage_type: StorageType) -> bool {
+    !matches!(storage_type, StorageType::Blob | StorageType::Object)
+}
+
+pub(crate) async fn create(
+    yard: &Yard,
+    now: Timestamp,
+    new: Artifact,
+) -> Result<Artifact, Refusal> {
+    let created = yard.write(move |tx| artifact::create(tx, now, &new)).await;
+    created.map(|created| created.artifact)
 }
 
 async fn load(yard: &Yard, new: &Artifact) -> Option<Artifact> {
@@ -43,10 +48,10 @@ async fn load(yard: &Yard, new: &Artifact) -> Option<Artifact> {
 
 /// The rule of section 9.1.
 fn may_follow(old: &Artifact, new: &Artifact) -> bool {
-    use StorageType::{Link, Reference};
+    use StorageType::{Link, Object, Reference};
     let same_content = new.storage_type == Link || old.content_type == new.content_type;
     let compatible = match (old.storage_type, new.storage_type) {
-        (Reference, Reference | Link) => true,
+        (Reference, Reference | Link) | (Object, Object) => true,
         (old_type, new_type) => old_type == new_type && old.details == new.details,
     };
     same_content && new.expires >= old.expires && compatible
@@ -60,13 +65,14 @@ on_both_databases! {
         yard.claim(START, "w", 1).await;
         let mut tried = 0;
         let mut accepted = 0;
-        for old_type in TYPES {
-            for new_type in TYPES {
+        for old_type in StorageType::ALL {
+            for new_type in StorageType::ALL {
                 for details in ["{}", r#"{"other":1}"#] {
                     for content_type in ["text/plain", "text/html"] {
                         for later in [-1_i64, 0, 1] {
                             let old = Artifact {
                                 storage_type: old_type,
+                                present: is_present_at_once(old_type),
                                 ..artifact("task", &format!("name-{tried}"))
                             };
                             let new = Artifact {
@@ -85,6 +91,10 @@ on_both_databases! {
                                 Artifact {
                                     content_type: old.content_type.clone(),
                                     content_length: old.content_length,
+                                    details: match new_type {
+                                        StorageType::Object => old.details.clone(),
+                                        _ => new.details.clone(),
+                                    },
                                     ..new.clone()
                                 }
                             } else {
@@ -103,8 +113,9 @@ on_both_databases! {
             }
         }
         // Same type and details, with the same content type (a link with any) and no earlier
-        // expiry: 3 * 2 + 4; reference to reference with other details: 2; reference to link: 8.
-        assert_eq!((tried, accepted), (192, 20));
+        // expiry: 6 * 2 + 4; reference to reference and object to object with other details: 4;
+        // reference to link: 8.
+        assert_eq!((tried, accepted), (588, 28));
     }
 
     /// I32
@@ -189,7 +200,7 @@ on_both_databases! {
                 .collect();
             let mut made = Vec::new();
             for call in calls {
-                made.extend(call.await.expect("no panic"));
+                made.extend(call.await.expect("no panic").map(|changed| changed.artifact));
             }
             assert_eq!(made.len(), 1, "{made:?}");
             assert_eq!(load(&yard, &made[0]).await.as_ref(), Some(&made[0]));

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc;
 
+use taskyard_engine::Timestamp;
 use taskyard_engine::lease::{self, Depth, NewEntry, Queue};
 use taskyard_engine::task::{self, Claimed, NewTask, Priority, State};
-use taskyard_engine::{MIGRATIONS, Timestamp};
 use taskyard_store::testing::Kind;
 use taskyard_store::{Key, on_both_databases, params};
 
@@ -147,7 +147,8 @@ on_both_databases! {
         yard.create(START, new_task("task")).await;
         let claimed = yard
             .write(|tx| task::claim_work(tx, START, QUEUE, &named("w"), 1, START))
-            .await;
+            .await
+            .expect("nobody is quarantined");
         assert_eq!(claimed.len(), 1);
         assert!(yard.claim(START, "v", 1).await.is_empty());
         yard.sweep(START).await;
@@ -165,7 +166,7 @@ on_both_databases! {
         if kind == Kind::Sqlite {
             return;
         }
-        let other = yard.database.open(MIGRATIONS);
+        let other = yard.database.open(&crate::yard::migrations());
         let (locked, is_locked) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         let released = std::sync::Mutex::new(released);
@@ -214,15 +215,14 @@ on_both_databases! {
         let pending = yard
             .read(move |tx| task::pending_runs(tx, now, QUEUE, (Timestamp(0), 0), 2))
             .await;
-        let page: Vec<&str> = pending.iter().map(|listed| listed.task.id.as_str()).collect();
+        let page: Vec<&str> = pending.iter().map(|run| run.listed.task.id.as_str()).collect();
         assert_eq!(page, ["task-2", "task-3"]);
-        let last = pending.last().expect("two are listed").task.clone();
-        let scheduled = last.runs.last().expect("it is pending").scheduled;
-        let place = (scheduled, last.lease_id.expect("it is pending"));
+        let last = pending.last().expect("two are listed");
+        let place = (last.since, last.number);
         let rest = yard.read(move |tx| task::pending_runs(tx, now, QUEUE, place, 2)).await;
         assert_eq!(rest.len(), 1);
         let claimed = yard
-            .read(move |tx| task::claimed_runs(tx, QUEUE, (taskyard_engine::Nanos(0), 0), 9))
+            .read(move |tx| task::claimed_runs(tx, QUEUE, &(Timestamp(0), String::new()), 9))
             .await;
         let claimed: Vec<&str> = claimed.iter().map(|listed| listed.task.id.as_str()).collect();
         assert_eq!(claimed, ["task-0", "task-1"]);

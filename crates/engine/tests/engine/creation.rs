@@ -1,7 +1,7 @@
 //! A task comes into being once.
 
+use taskyard_engine::Timestamp;
 use taskyard_engine::task::{self, NewTask, Refusal, Requires, State, Task};
-use taskyard_engine::{MIGRATIONS, Timestamp};
 use taskyard_store::testing::Kind;
 use taskyard_store::{Key, Store, on_both_databases};
 
@@ -11,7 +11,10 @@ use crate::yard::{START, Yard, dependent_task, new_task, secs};
 pub(crate) fn nodes(yard: &Yard, kind: Kind) -> Vec<Store> {
     match kind {
         Kind::Sqlite => vec![yard.store.clone(), yard.store.clone()],
-        Kind::Postgres => vec![yard.store.clone(), yard.database.open(MIGRATIONS)],
+        Kind::Postgres => vec![
+            yard.store.clone(),
+            yard.database.open(&crate::yard::migrations()),
+        ],
     }
 }
 

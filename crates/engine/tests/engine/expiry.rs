@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, mpsc};
 
+use taskyard_engine::Timestamp;
 use taskyard_engine::artifact::{self, Artifact, StorageType};
 use taskyard_engine::clock::Clock;
+use taskyard_engine::content;
 use taskyard_engine::task::{self, NewTask};
 use taskyard_engine::timer::Timer;
-use taskyard_engine::{MIGRATIONS, Timestamp};
+use taskyard_events::retention::{self, Retention};
 use taskyard_store::testing::Kind;
 use taskyard_store::{Key, on_both_databases};
 
+use crate::contents::stored;
 use crate::yard::{Bytes, START, Yard, dependent_task, new_task, secs};
 
 const DELAY: u64 = 30 * 60;
@@ -31,6 +34,7 @@ async fn add_artifact(yard: &Yard, name: &'static str, expires: Timestamp) {
             details: "{}".to_owned(),
             expires,
             content_length: None,
+            present: true,
         };
         artifact::create(tx, START, &new)
     })
@@ -54,6 +58,12 @@ on_both_databases! {
         // What another task says about it stays as long as that one.
         assert_eq!(count(&yard, "SELECT count(*) FROM task_dependencies").await, 1);
         yard.sweep(START.plus(secs(90_000 + DELAY + 1))).await;
+        // Definitions stay for those who read the event log, until the log has forgotten the tasks.
+        assert_eq!(count(&yard, "SELECT count(*) FROM task_definitions").await, 2);
+        let late = START.plus(secs(400_000)).0;
+        yard.write(move |tx| retention::sweep(tx, late, &Retention::default())).await;
+        let now = START.plus(secs(90_000 + 2 * DELAY));
+        yard.sweep(now).await;
         for sql in [
             "SELECT count(*) FROM tasks",
             "SELECT count(*) FROM task_definitions",
@@ -101,13 +111,20 @@ on_both_databases! {
         assert_eq!(count(&yard, "SELECT count(*) FROM tasks").await, 0);
     }
 
-    async fn the_bytes_of_an_artifact_go_before_its_record(kind) {
+    /// The record goes, and who cannot be rid of the bytes tries again until they are gone.
+    async fn the_bytes_of_an_artifact_go_with_its_record(kind) {
         let yard = Yard::new(kind);
         yard.create(START, new_task("task")).await;
         yard.claim(START, "w", 1).await;
         let expires = START.plus(secs(1000));
-        for (name, later) in [("gone", 0), ("stuck", 0), ("kept", 1)] {
+        for (name, later) in [("gone", 0), ("stuck", 0), ("kept", 1), ("empty", 0)] {
             add_artifact(&yard, name, expires.plus(secs(later))).await;
+            if name != "empty" {
+                let stored = stored(name);
+                yard.write(move |tx| artifact::receive(tx, START, ("task", 0, name), 0, &stored))
+                    .await
+                    .expect("it is taken");
+            }
         }
         let bytes = Arc::new(Bytes::default());
         let mut timer = Timer::new(yard.store.clone(), Clock::default(), bytes.clone());
@@ -116,21 +133,26 @@ on_both_databases! {
         assert!(next > now, "what is stuck does not keep the timer busy");
         let left = yard.read(|tx| artifact::list(tx, "task", 0, "", 9)).await;
         let left: Vec<&str> = left.iter().map(|artifact| artifact.name.as_str()).collect();
-        assert_eq!(left, ["kept", "stuck"]);
+        assert_eq!(left, ["kept"]);
         assert_eq!(*bytes.removed.lock().expect("nobody panics"), ["gone"]);
+        assert_eq!(count(&yard, "SELECT count(*) FROM contents").await, 1);
+        // What is stuck is tried again, and does not keep others from their turn.
+        let mut due = yard.read(move |tx| content::due(tx, now, 9)).await;
+        assert_eq!(due, []);
+        due = yard.read(move |tx| content::due(tx, now.plus(secs(600)), 9)).await;
+        assert_eq!(due.iter().map(|due| due.key.as_str()).collect::<Vec<_>>(), ["stuck"]);
     }
 
-    async fn an_artifact_whose_expiry_was_moved_meanwhile_stays(kind) {
+    async fn an_artifact_whose_expiry_was_moved_stays(kind) {
         let yard = Yard::new(kind);
         yard.create(START, new_task("task")).await;
         yard.claim(START, "w", 1).await;
         let expires = START.plus(secs(1000));
         add_artifact(&yard, "name", expires).await;
-        let expired = yard
-            .read(move |tx| artifact::expired(tx, expires.plus(secs(1)), 9))
-            .await;
         add_artifact(&yard, "name", expires.plus(secs(60))).await;
-        assert!(!yard.write(move |tx| artifact::delete(tx, &expired[0])).await);
+        let by = expires.plus(secs(1));
+        let expired = yard.write(move |tx| artifact::expire(tx, by, by, 9)).await;
+        assert_eq!(expired, 0);
         assert_eq!(count(&yard, "SELECT count(*) FROM artifacts").await, 1);
     }
 
@@ -147,7 +169,7 @@ on_both_databases! {
         // On SQLite one waits for the other altogether.
         let other = match kind {
             Kind::Sqlite => yard.store.clone(),
-            Kind::Postgres => yard.database.open(MIGRATIONS),
+            Kind::Postgres => yard.database.open(&crate::yard::migrations()),
         };
         let (extended, is_extended) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();

@@ -11,19 +11,24 @@
 
 mod artifacts;
 mod claims;
+mod contents;
 mod creation;
 mod dependents;
 mod entries;
 mod expiry;
+mod group_news;
+mod groups;
 mod history;
 mod invariants;
 mod model;
 mod operation;
 mod races;
+mod reservations;
 mod runs;
 mod spec;
 mod steps;
 mod timers;
 mod update_history;
 mod updates;
+mod workers;
 mod yard;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use taskyard_engine::task::Priority;
+
 use crate::operation::{ClaimedView, Operation, Outcome, Report, RunView, View, Why};
 use crate::spec::Spec;
 
@@ -16,6 +18,9 @@ pub(crate) struct ModelTask {
     pub(crate) view: View,
     /// Required tasks, with whether each is satisfied.
     dependencies: BTreeMap<usize, bool>,
+    priority: Priority,
+    /// Whether the running run was claimed by its name.
+    by_name: bool,
     /// The claim of the running run ended after the deadline; the run waits for its end.
     pub(crate) claim_ended: bool,
 }
@@ -114,11 +119,19 @@ impl Model {
                 taken_until,
             } => self.expire_claim(now, *task, *run, *taken_until),
             Operation::ExceedDeadline { task } => self.exceed_deadline(now, *task),
-            Operation::Seal { group } => {
-                if let Some(group) = self.groups.get_mut(group) {
+            Operation::Seal { group } => match self.groups.get_mut(group) {
+                Some(group) => {
                     group.sealed = true;
+                    Outcome::Nothing
                 }
-                Outcome::Nothing
+                None => Outcome::Refused(Why::NoSuchGroup),
+            },
+            Operation::CancelGroup { group } => self.cancel_group(now, *group),
+            Operation::ChangePriority { task, priority } => {
+                self.change_priority(now, *task, *priority)
+            }
+            Operation::ChangeGroupPriority { group, priority } => {
+                self.change_group_priority(now, *group, *priority)
             }
         })
     }
@@ -184,6 +197,8 @@ impl Model {
             altered,
             view,
             dependencies,
+            priority: spec.priority,
+            by_name: false,
             claim_ended: false,
         };
         self.tasks.insert(place, task);
@@ -231,6 +246,55 @@ impl Model {
         }
         self.end(now, task, "canceled");
         self.answer(task)
+    }
+
+    fn cancel_group(&mut self, now: i64, group: usize) -> Outcome {
+        match self.groups.get(&group) {
+            None => return Outcome::Refused(Why::NoSuchGroup),
+            Some(group) if !group.sealed => return Outcome::Refused(Why::NotSealed),
+            Some(_) => {}
+        }
+        let specs = Arc::clone(&self.specs);
+        // Those that were never resolved come first.
+        let mut places: Vec<usize> = self.tasks.keys().copied().collect();
+        places.sort_by_key(|place| self.tasks[place].view.ever_resolved);
+        let mut cancelled = Vec::new();
+        for place in places {
+            let is_meant = specs[place].group == group && specs[place].deadline > now;
+            if is_meant && self.tasks[&place].is_open() {
+                self.end(now, place, "canceled");
+                cancelled.push(place);
+            }
+        }
+        cancelled.sort_unstable();
+        Outcome::Changed(cancelled)
+    }
+
+    fn change_priority(&mut self, now: i64, task: usize, priority: Priority) -> Outcome {
+        let Some(known) = self.tasks.get_mut(&task) else {
+            return Outcome::Refused(Why::NoSuchTask);
+        };
+        if self.specs[task].deadline <= now {
+            return Outcome::Refused(Why::Deadline);
+        }
+        if known.view.ever_resolved {
+            return Outcome::Refused(Why::Resolved);
+        }
+        known.priority = priority;
+        self.answer(task)
+    }
+
+    fn change_group_priority(&mut self, now: i64, group: usize, priority: Priority) -> Outcome {
+        let mut changed = Vec::new();
+        for (place, task) in &mut self.tasks {
+            let spec = &self.specs[*place];
+            let is_meant = spec.group == group && spec.deadline > now;
+            if is_meant && !task.view.ever_resolved && task.priority != priority {
+                task.priority = priority;
+                changed.push(*place);
+            }
+        }
+        Outcome::Changed(changed)
     }
 
     /// Resolves an open task as an exception, giving it a run for that if it has none.
@@ -284,7 +348,7 @@ impl Model {
     /// The order in which a pending run is handed out: smaller is earlier.
     fn rank(&self, task: usize) -> (i64, i64) {
         let scheduled = self.tasks[&task].view.runs.last().unwrap().scheduled;
-        (-(self.specs[task].priority as i64), scheduled)
+        (-(self.tasks[&task].priority as i64), scheduled)
     }
 
     /// The tasks of a queue whose runs may be handed out.
@@ -330,7 +394,7 @@ impl Model {
             if alone && available.iter().any(|other| self.rank(*other) < rank) {
                 return None;
             }
-            self.start(now, claim.task, worker, until);
+            self.start(now, claim.task, worker, until, false);
             let known = &self.tasks[&claim.task];
             let (run, view) = (known.last_run(), known.view.clone());
             seen.push(ClaimedView {
@@ -342,15 +406,10 @@ impl Model {
         Some(Outcome::Claims(seen))
     }
 
-    fn start(&mut self, now: i64, task: usize, worker: &str, until: i64) {
-        let run = self
-            .tasks
-            .get_mut(&task)
-            .unwrap()
-            .view
-            .runs
-            .last_mut()
-            .unwrap();
+    fn start(&mut self, now: i64, task: usize, worker: &str, until: i64, by_name: bool) {
+        let known = self.tasks.get_mut(&task).unwrap();
+        known.by_name = by_name;
+        let run = known.view.runs.last_mut().unwrap();
         run.state = "running";
         run.worker = Some(worker.to_owned());
         run.taken_until = Some(until);
@@ -377,9 +436,9 @@ impl Model {
         if run != known.last_run() {
             return Outcome::Refused(Why::WrongState);
         }
-        let is_theirs = known.view.runs[run].worker.as_deref() == Some(worker);
+        let is_theirs = known.by_name && known.view.runs[run].worker.as_deref() == Some(worker);
         match known.state() {
-            "pending" => self.start(now, task, worker, until),
+            "pending" => self.start(now, task, worker, until, true),
             "running" if is_theirs => {}
             _ => return Outcome::Refused(Why::WrongState),
         }

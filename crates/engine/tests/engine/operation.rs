@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use taskyard_engine::Timestamp;
-use taskyard_engine::task::{self, Claimed, Exception, Refusal, Resolved, Run, Task};
-use taskyard_store::{Error, Key, Store, Tx, params};
+use taskyard_engine::task::{self, Claimed, Exception, Priority, Refusal, Resolved, Run, Task};
+use taskyard_store::{Error, Key, Store, Tx};
 
 use crate::spec::{Spec, group_id, place, queue_id, task_id};
 use crate::yard::named;
@@ -61,6 +61,18 @@ pub(crate) enum Operation {
     },
     Seal {
         group: usize,
+    },
+    /// Cancels what is open of a group, a few tasks at a time.
+    CancelGroup {
+        group: usize,
+    },
+    ChangePriority {
+        task: usize,
+        priority: Priority,
+    },
+    ChangeGroupPriority {
+        group: usize,
+        priority: Priority,
     },
 }
 
@@ -129,6 +141,8 @@ impl Report {
 pub(crate) enum Outcome {
     Task(View),
     Claims(Vec<ClaimedView>),
+    /// The tasks that were changed, by place.
+    Changed(Vec<usize>),
     Refused(Why),
     Nothing,
 }
@@ -146,6 +160,9 @@ pub(crate) enum Why {
     Deadline,
     WrongState,
     TooManyRuns,
+    Resolved,
+    NotSealed,
+    Quarantined,
 }
 
 /// A task's status as clients see it.
@@ -217,6 +234,9 @@ fn why(refusal: &Refusal) -> Why {
         Refusal::DeadlinePassed(_) => Why::Deadline,
         Refusal::WrongState { .. } => Why::WrongState,
         Refusal::TooManyRuns(_) => Why::TooManyRuns,
+        Refusal::Resolved(_) => Why::Resolved,
+        Refusal::NotSealed(_) => Why::NotSealed,
+        Refusal::Quarantined { .. } => Why::Quarantined,
     }
 }
 
@@ -235,7 +255,53 @@ fn claimed_view(claimed: &Claimed) -> ClaimedView {
     }
 }
 
-const SEAL: &str = "UPDATE task_groups SET sealed = $2 WHERE task_group_id = $1";
+/// These definitions say nothing of priorities.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other definitions cannot always be read"
+)]
+fn redefine(definition: &str, _: Priority) -> Result<String, Error> {
+    Ok(definition.to_owned())
+}
+
+fn changed(mut tasks: Vec<usize>) -> Outcome {
+    tasks.sort_unstable();
+    Outcome::Changed(tasks)
+}
+
+/// Two at a time, so that a group takes several portions.
+const PORTION: usize = 2;
+
+fn cancel_group(tx: &mut Tx<'_>, now: Timestamp, group: usize) -> Result<Outcome, Error> {
+    let (mut after, mut cancelled) = (Some((false, String::new())), Vec::new());
+    while let Some(place) = after {
+        match task::cancel_members(tx, now, &group_id(group), &place, PORTION)? {
+            Err(refusal) => return Ok(Outcome::Refused(why(&refusal))),
+            Ok(portion) => {
+                cancelled.extend(portion.changed.iter().map(|task| self::place(&task.id)));
+                after = portion.next;
+            }
+        }
+    }
+    Ok(changed(cancelled))
+}
+
+fn change_group_priority(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    group: usize,
+    priority: Priority,
+) -> Result<Outcome, Error> {
+    let (mut after, mut moved) = (Some(String::new()), Vec::new());
+    while let Some(place) = after {
+        let to = (priority, redefine as task::Redefine);
+        let id = group_id(group);
+        let portion = task::change_group_priority(tx, now, &id, to, &place, PORTION)?;
+        moved.extend(portion.changed.iter().map(|task| self::place(&task.id)));
+        after = portion.next.map(|(_, id)| id);
+    }
+    Ok(changed(moved))
+}
 
 /// Calls the engine.
 pub(crate) async fn perform(
@@ -272,7 +338,10 @@ fn call(
         } => {
             let (queue, worker) = (queue_id(*queue), named(worker));
             let claims = task::claim_work(tx, now, &queue, &worker, *count, Timestamp(*until))?;
-            Ok(Outcome::Claims(claims.iter().map(claimed_view).collect()))
+            Ok(match claims {
+                Ok(claims) => Outcome::Claims(claims.iter().map(claimed_view).collect()),
+                Err(refusal) => Outcome::Refused(why(&refusal)),
+            })
         }
         Operation::ClaimRun {
             task,
@@ -303,10 +372,17 @@ fn call(
         Operation::ExceedDeadline { task } => {
             task::exceed_deadline(tx, now, &task_id(*task)).map(found)
         }
-        Operation::Seal { group } => {
-            let group = group_id(*group);
-            tx.execute(SEAL, params![&group, now])
-                .map(|_| Outcome::Nothing)
+        Operation::Seal { group } => Ok(match task::seal(tx, now, &group_id(*group))? {
+            Ok(_) => Outcome::Nothing,
+            Err(refusal) => Outcome::Refused(why(&refusal)),
+        }),
+        Operation::CancelGroup { group } => cancel_group(tx, now, *group),
+        Operation::ChangePriority { task, priority } => {
+            let moved = task::change_priority(tx, now, &task_id(*task), *priority, redefine)?;
+            Ok(task_outcome(moved.map(|(task, _)| task)))
+        }
+        Operation::ChangeGroupPriority { group, priority } => {
+            change_group_priority(tx, now, *group, *priority)
         }
     }
 }

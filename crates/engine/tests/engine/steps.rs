@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use taskyard_engine::Timestamp;
+use taskyard_engine::task::Priority;
 
 use crate::model::{Model, ModelTask};
 use crate::operation::{Operation, Report};
@@ -60,6 +61,9 @@ pub(crate) enum Call {
     ExpireClaim(Aim),
     ExceedDeadline(Aim),
     Seal(usize),
+    CancelGroup(usize),
+    ChangePriority(Aim, Priority),
+    ChangeGroupPriority(usize, Priority),
 }
 
 /// A task: one of those in a state if there are any, or else any.
@@ -125,9 +129,13 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(task, run)| Call::Repeat { task, run }),
         2 => mostly(Aim::Running).prop_map(Call::ExpireClaim),
         2 => any().prop_map(Call::ExceedDeadline),
-        1 => (0..GROUPS, prop::bool::weighted(0.2)).prop_map(|(group, seal)| {
-            if seal { Call::Seal(group) } else { Call::Schedule(Aim::Any(group)) }
+        1 => (0..GROUPS, prop::bool::weighted(0.3)).prop_map(|(group, seal)| {
+            if seal { Call::Seal(group) } else { Call::CancelGroup(group) }
         }),
+        2 => (any(), select(Priority::ALL.to_vec()))
+            .prop_map(|(task, priority)| Call::ChangePriority(task, priority)),
+        1 => (0..GROUPS, select(Priority::ALL.to_vec()))
+            .prop_map(|(group, priority)| Call::ChangeGroupPriority(group, priority)),
     ]
 }
 
@@ -310,6 +318,14 @@ impl Call {
                 task: task.place(model),
             },
             Call::Seal(group) => Operation::Seal { group },
+            Call::CancelGroup(group) => Operation::CancelGroup { group },
+            Call::ChangePriority(task, priority) => Operation::ChangePriority {
+                task: task.place(model),
+                priority,
+            },
+            Call::ChangeGroupPriority(group, priority) => {
+                Operation::ChangeGroupPriority { group, priority }
+            }
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use taskyard_engine::artifact::Artifact;
+use taskyard_engine::Timestamp;
 use taskyard_engine::clock::Clock;
+use taskyard_engine::content::Stored;
 use taskyard_engine::task::{self, Claimed, NewTask, Priority, Requires, Task, Worker};
 use taskyard_engine::timer::{ArtifactBytes, Timer};
-use taskyard_engine::{MIGRATIONS, Timestamp};
 use taskyard_store::testing::{Database, Kind};
-use taskyard_store::{Error, Key, Store, Tx};
+use taskyard_store::{Error, Key, Migration, Store, Tx};
 
 /// When tests that bring their own time begin: 2027-01-15T08:00:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -24,6 +24,16 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// The tables of everything that the engine writes to.
+pub(crate) fn migrations() -> Vec<Migration> {
+    [
+        taskyard_events::MIGRATIONS,
+        taskyard_engine::MIGRATIONS,
+        taskyard_engine::stacks::MIGRATIONS,
+    ]
+    .concat()
 }
 
 pub(crate) struct Yard {
@@ -37,7 +47,7 @@ impl Yard {
     pub(crate) fn new(kind: Kind) -> Self {
         let database = Database::new(kind);
         Yard {
-            store: database.open(MIGRATIONS),
+            store: database.open(&migrations()),
             database,
             calls: AtomicU64::new(0),
         }
@@ -52,7 +62,7 @@ impl Yard {
         } = self;
         drop(store);
         Yard {
-            store: database.open(MIGRATIONS),
+            store: database.open(&migrations()),
             database,
             calls,
         }
@@ -117,6 +127,7 @@ impl Yard {
         let until = now.plus(secs(1200));
         self.write(move |tx| task::claim_work(tx, now, QUEUE, &worker, count, until))
             .await
+            .expect("nobody is quarantined")
     }
 
     /// A timer whose artifacts have no bytes.
@@ -174,7 +185,7 @@ pub(crate) fn dependent_task(id: &str, dependencies: &[&str]) -> NewTask {
     }
 }
 
-/// Remembers which artifacts' bytes were removed; refuses those whose name is `stuck`.
+/// Remembers the keys of the bytes that were removed; refuses the key `stuck`.
 #[derive(Debug, Default)]
 pub(crate) struct Bytes {
     pub(crate) removed: Mutex<Vec<String>>,
@@ -183,16 +194,16 @@ pub(crate) struct Bytes {
 impl ArtifactBytes for Bytes {
     fn remove<'a>(
         &'a self,
-        artifact: &'a Artifact,
+        stored: &'a Stored,
     ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
         Box::pin(async move {
-            if artifact.name == "stuck" {
+            if stored.key == "stuck" {
                 return Err(io::Error::other("the disk is broken"));
             }
             self.removed
                 .lock()
                 .expect("no test panics here")
-                .push(artifact.name.clone());
+                .push(stored.key.clone());
             Ok(())
         })
     }

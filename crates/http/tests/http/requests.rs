@@ -2,7 +2,7 @@ use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use http::{Request, Version};
+use http::{HeaderMap, HeaderName, Request, Version};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use taskyard_http::{Api, Entrance, RequestId, Traffic};
@@ -168,4 +168,39 @@ fn figures_are_told_apart_by_api_and_class_and_by_nothing_a_client_chooses() {
         assert!(text.contains(line), "{line} is missing from\n{text}");
     }
     assert!(!text.contains("/a"), "a path became a label:\n{text}");
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_says_how_a_request_reached_it() {
+    let told = Router::new().route(
+        "/",
+        get(async |headers: HeaderMap| {
+            let names = headers.keys().map(HeaderName::as_str);
+            let told: Vec<_> = names.filter(|name| name.starts_with("x-f")).collect();
+            told.join(" ")
+        }),
+    );
+    for (proxies, expected) in [
+        ("", "x-for-ages"),
+        ("10.0.0.0/8,192.0.2.1/32", "x-for-ages"),
+        (
+            "10.0.0.0/8,127.0.0.0/8",
+            "x-forwarded-port x-forwarded-proto x-for-ages",
+        ),
+    ] {
+        let proxies: Vec<_> = proxies
+            .split(',')
+            .filter_map(|network| network.parse().ok())
+            .collect();
+        let entrance = Entrance::from(told.clone()).trusting(&proxies);
+        let served = Served::start_entrance(entrance).await;
+        let mut client = served.connect().await;
+        // Twice the same, in two spellings: one that stays behind would be believed.
+        let headers = "X-Forwarded-Port: 443\r\nx-forwarded-proto: https\r\n\
+                       X-Forwarded-Proto: http\r\nX-For-Ages: x\r\n";
+        let request = format!("GET / HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
+        client.send(&request).await;
+        assert_eq!(client.answer().await.body, expected, "{proxies:?}");
+        served.stop().await;
+    }
 }

@@ -1,0 +1,365 @@
+//! What happens to tasks and groups, as the event log keeps it.
+//!
+//! An event's body holds what may have changed again by the time it is read, and what tells whom
+//! the event concerns; the definition is looked up by [`super::definition_by_number`].
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use taskyard_events::{Event, outbox};
+use taskyard_store::{Error, Tx};
+
+use super::{Group, Priority, Requires, Run, Task};
+use crate::artifact::{Artifact, StorageType};
+use crate::timestamp::Timestamp;
+
+/// Something that happens to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happened {
+    /// It was created, or created again by the same request.
+    Created,
+    /// Its last run waits to be claimed.
+    Pending,
+    /// Its last run was claimed.
+    Claimed,
+    /// Its last run completed.
+    Completed,
+    /// Its last run failed.
+    Failed,
+    /// This run ended as an exception; a retry may stand behind it.
+    Exception(usize),
+}
+
+impl Happened {
+    /// The kind in the event log.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Happened::Created => CREATED,
+            Happened::Pending => PENDING,
+            Happened::Claimed => CLAIMED,
+            Happened::Completed => COMPLETED,
+            Happened::Failed => FAILED,
+            Happened::Exception(_) => EXCEPTION,
+        }
+    }
+}
+
+/// Kinds of events whose subject is a task; [`TaskEvent::read`] reads them.
+pub const CREATED: &str = "task-created";
+/// See [`Happened::Pending`].
+pub const PENDING: &str = "task-pending";
+/// See [`Happened::Claimed`].
+pub const CLAIMED: &str = "task-claimed";
+/// See [`Happened::Completed`].
+pub const COMPLETED: &str = "task-completed";
+/// See [`Happened::Failed`].
+pub const FAILED: &str = "task-failed";
+/// See [`Happened::Exception`].
+pub const EXCEPTION: &str = "task-exception";
+/// A run left something behind: see [`artifact_created`].
+pub const ARTIFACT_CREATED: &str = "artifact-created";
+/// See [`priority_changed`].
+pub const PRIORITY_CHANGED: &str = "task-priority-changed";
+/// Kinds of events whose subject is a group; [`GroupEvent::read`] reads them.
+pub const GROUP_RESOLVED: &str = "task-group-resolved";
+/// See [`group_sealed`].
+pub const GROUP_SEALED: &str = "task-group-sealed";
+/// See [`group_priority_changed`].
+pub const GROUP_PRIORITY_CHANGED: &str = "task-group-priority-changed";
+
+/// An event about a task: the task as it was right after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEvent {
+    /// The task. What an event does not tell (`requires`, `retries`, `ever_resolved`, `lease_id`)
+    /// is left at its default.
+    pub task: Task,
+    /// Which run it is about, if it is about one.
+    pub run_id: Option<usize>,
+    /// The artifact it is about, if it is about one.
+    pub artifact: Option<ArtifactFacts>,
+    /// The priority before, if that was changed.
+    pub old_priority: Option<Priority>,
+}
+
+/// What an event tells about an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactFacts {
+    /// Its name within the run.
+    #[serde(rename = "n")]
+    pub name: String,
+    /// What it is, as named on the wire.
+    #[serde(rename = "s")]
+    pub storage_type: Cow<'static, str>,
+    /// The media type of its bytes.
+    #[serde(rename = "c")]
+    pub content_type: String,
+    /// After this it may be forgotten.
+    #[serde(rename = "e")]
+    pub expires: Timestamp,
+}
+
+/// An event about a task group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupEvent {
+    /// The group as it was right after.
+    pub group: Group,
+    /// The priority its open tasks have now, and how many were changed.
+    pub new_priority: Option<(Priority, u64)>,
+}
+
+/// Keys are short because there is a row for every event.
+#[derive(Serialize, Deserialize)]
+struct TaskBody<'a> {
+    #[serde(rename = "n")]
+    number: i64,
+    #[serde(rename = "q")]
+    task_queue_id: Cow<'a, str>,
+    #[serde(rename = "s")]
+    scheduler_id: Cow<'a, str>,
+    #[serde(rename = "j")]
+    project_id: Cow<'a, str>,
+    #[serde(rename = "g")]
+    group_id: Cow<'a, str>,
+    #[serde(rename = "p")]
+    priority: i64,
+    #[serde(rename = "l")]
+    retries_left: u32,
+    #[serde(rename = "d")]
+    deadline: Timestamp,
+    #[serde(rename = "e")]
+    expires: Timestamp,
+    #[serde(rename = "r")]
+    runs: Cow<'a, [Run]>,
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    run_id: Option<usize>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    artifact: Option<ArtifactFacts>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    old_priority: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GroupBody<'a> {
+    #[serde(rename = "s")]
+    scheduler_id: Cow<'a, str>,
+    #[serde(rename = "e")]
+    expires: Timestamp,
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<Timestamp>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    new_priority: Option<(i64, u64)>,
+}
+
+fn body_of(task: &Task) -> TaskBody<'_> {
+    TaskBody {
+        number: task.number,
+        task_queue_id: Cow::Borrowed(&task.task_queue_id),
+        scheduler_id: Cow::Borrowed(&task.scheduler_id),
+        project_id: Cow::Borrowed(&task.project_id),
+        group_id: Cow::Borrowed(&task.group_id),
+        priority: task.priority as i64,
+        retries_left: task.retries_left,
+        deadline: task.deadline,
+        expires: task.expires,
+        runs: Cow::Borrowed(&task.runs),
+        run_id: None,
+        artifact: None,
+        old_priority: None,
+    }
+}
+
+fn append(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    kind: &'static str,
+    subject: &str,
+    body: &impl Serialize,
+) -> Result<(), Error> {
+    let body = serde_json::to_string(body)
+        .map_err(|error| Error::Statement(format!("the body of an event: {error}")))?;
+    outbox::append(tx, now.0, kind, subject, &body)
+}
+
+/// Notes what has happened to a task that is locked, or was just inserted.
+pub(super) fn note(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: &Task,
+    happened: Happened,
+) -> Result<(), Error> {
+    let mut body = body_of(task);
+    body.run_id = match happened {
+        Happened::Created => None,
+        Happened::Exception(run_id) => Some(run_id),
+        Happened::Pending | Happened::Claimed | Happened::Completed | Happened::Failed => {
+            task.runs.len().checked_sub(1)
+        }
+    };
+    append(tx, now, happened.kind(), &task.id, &body)
+}
+
+/// Notes that a run of `task` left `artifact` behind and that it can be read; also for one that
+/// was made again. The task must be locked at least against being resolved.
+///
+/// # Errors
+/// As [`Tx::execute`].
+pub fn artifact_created(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: &Task,
+    artifact: &Artifact,
+) -> Result<(), Error> {
+    let mut body = body_of(task);
+    body.run_id = Some(artifact.run_id);
+    body.artifact = Some(ArtifactFacts {
+        name: artifact.name.clone(),
+        storage_type: Cow::Borrowed(artifact.storage_type.as_str()),
+        content_type: artifact.content_type.clone(),
+        expires: artifact.expires,
+    });
+    append(tx, now, ARTIFACT_CREATED, &task.id, &body)
+}
+
+/// Whether the world hears of artifacts of this type. Those whose bytes are uploaded straight to a
+/// bucket are never known to be complete.
+pub fn is_announced(storage_type: StorageType) -> bool {
+    match storage_type {
+        StorageType::S3 | StorageType::Azure => false,
+        StorageType::Blob
+        | StorageType::Object
+        | StorageType::Reference
+        | StorageType::Link
+        | StorageType::Error => true,
+    }
+}
+
+/// Notes that the priority of `task`, which is locked, was `old` and is now what it says.
+///
+/// # Errors
+/// As [`Tx::execute`].
+pub fn priority_changed(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: &Task,
+    old: Priority,
+) -> Result<(), Error> {
+    let mut body = body_of(task);
+    body.old_priority = Some(old as i64);
+    append(tx, now, PRIORITY_CHANGED, &task.id, &body)
+}
+
+fn note_group(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    kind: &'static str,
+    group: &Group,
+    new_priority: Option<(Priority, u64)>,
+) -> Result<(), Error> {
+    let body = GroupBody {
+        scheduler_id: Cow::Borrowed(&group.scheduler_id),
+        expires: group.expires,
+        sealed: group.sealed,
+        new_priority: new_priority.map(|(priority, count)| (priority as i64, count)),
+    };
+    append(tx, now, kind, &group.id, &body)
+}
+
+/// Notes that no task of `group` is open any more.
+///
+/// # Errors
+/// As [`Tx::execute`].
+pub fn group_resolved(tx: &mut Tx<'_>, now: Timestamp, group: &Group) -> Result<(), Error> {
+    note_group(tx, now, GROUP_RESOLVED, group, None)
+}
+
+/// Notes that `group` was sealed, or asked to be once more.
+///
+/// # Errors
+/// As [`Tx::execute`].
+pub fn group_sealed(tx: &mut Tx<'_>, now: Timestamp, group: &Group) -> Result<(), Error> {
+    note_group(tx, now, GROUP_SEALED, group, None)
+}
+
+/// Notes that the open tasks of `group` have a new priority, which was another one for `changed`
+/// of them.
+///
+/// # Errors
+/// As [`Tx::execute`].
+pub fn group_priority_changed(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    group: &Group,
+    priority: Priority,
+    changed: u64,
+) -> Result<(), Error> {
+    let new_priority = Some((priority, changed));
+    note_group(tx, now, GROUP_PRIORITY_CHANGED, group, new_priority)
+}
+
+fn broken(event: &Event, error: &serde_json::Error) -> Error {
+    Error::Statement(format!(
+        "the event {} ({}) cannot be read: {error}",
+        event.position, event.kind
+    ))
+}
+
+impl TaskEvent {
+    /// Reads an event whose subject is a task.
+    ///
+    /// # Errors
+    /// Its body is of another kind.
+    pub fn read(event: &Event) -> Result<Self, Error> {
+        let body: TaskBody<'_> =
+            serde_json::from_str(&event.body).map_err(|error| broken(event, &error))?;
+        let task = Task {
+            number: body.number,
+            id: event.subject.clone(),
+            task_queue_id: body.task_queue_id.into_owned(),
+            scheduler_id: body.scheduler_id.into_owned(),
+            project_id: body.project_id.into_owned(),
+            group_id: body.group_id.into_owned(),
+            priority: Priority::from_number(body.priority),
+            requires: Requires::AllCompleted,
+            retries: body.retries_left,
+            retries_left: body.retries_left,
+            deadline: body.deadline,
+            expires: body.expires,
+            ever_resolved: false,
+            runs: body.runs.into_owned(),
+            lease_id: None,
+        };
+        Ok(TaskEvent {
+            task,
+            run_id: body.run_id,
+            artifact: body.artifact,
+            old_priority: body.old_priority.map(Priority::from_number),
+        })
+    }
+
+    /// The run it is about.
+    pub fn run(&self) -> Option<&Run> {
+        self.task.runs.get(self.run_id?)
+    }
+}
+
+impl GroupEvent {
+    /// Reads an event whose subject is a group.
+    ///
+    /// # Errors
+    /// Its body is of another kind.
+    pub fn read(event: &Event) -> Result<Self, Error> {
+        let body: GroupBody<'_> =
+            serde_json::from_str(&event.body).map_err(|error| broken(event, &error))?;
+        Ok(GroupEvent {
+            group: Group {
+                id: event.subject.clone(),
+                scheduler_id: body.scheduler_id.into_owned(),
+                expires: body.expires,
+                sealed: body.sealed,
+            },
+            new_priority: body
+                .new_priority
+                .map(|(priority, count)| (Priority::from_number(priority), count)),
+        })
+    }
+}
