@@ -1,0 +1,15 @@
+//! Cloud Tasks through HTTP/JSON and gRPC, on both databases.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod batches;
+mod forms;
+mod grpc;
+mod queues;
+mod rights;
+mod tasks;
+mod yard;

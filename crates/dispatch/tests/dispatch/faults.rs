@@ -1,0 +1,122 @@
+//! Handlers that hang, break off, never end, or cannot be reached.
+
+use std::time::Duration;
+
+use taskyard_engine::cloud::{NewTask, Outcome};
+use taskyard_store::on_both_databases;
+use tokio::io::AsyncWriteExt;
+
+use crate::handler::{Handler, Reply, raw, write};
+use crate::house::{House, eager, to};
+
+/// The outcome of one attempt at `url` under a short deadline, and what is said about it.
+async fn outcome(house: &House, url: &str) -> (Outcome, String) {
+    let deadline = Some(Duration::from_millis(500));
+    let task = house
+        .create(NewTask {
+            dispatch_deadline: deadline,
+            ..to(url)
+        })
+        .await;
+    let log = house.attempts(task.number, 1).await;
+    (log[0].outcome, log[0].excerpt.clone())
+}
+
+on_both_databases! {
+    async fn whatever_a_handler_does_the_attempt_ends_and_is_told_apart(kind) {
+        let house = House::new(kind).await;
+        house.queue(eager(1)).await;
+
+        let hangs = raw(|connection| async move {
+            std::future::pending::<()>().await;
+            drop(connection);
+        }).await;
+        let (came, why) = outcome(&house, &hangs).await;
+        assert_eq!((came, why.as_str()), (Outcome::TimedOut, "no complete answer within 500 ms"));
+
+        let drips = raw(|mut connection| async move {
+            write(&mut connection, "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+            loop {
+                write(&mut connection, "x").await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }).await;
+        assert_eq!(outcome(&house, &drips).await.0, Outcome::TimedOut, "a late 200 is none");
+
+        let resets = raw(|connection| async move {
+            drop(connection);
+        }).await;
+        assert_eq!(outcome(&house, &resets).await.0, Outcome::Unreachable);
+
+        let breaks_off = raw(|mut connection| async move {
+            write(&mut connection, "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf").await;
+        }).await;
+        assert_eq!(outcome(&house, &breaks_off).await.0, Outcome::Unreachable);
+
+        let babbles = raw(|mut connection| async move {
+            write(&mut connection, "what?\r\n\r\n").await;
+        }).await;
+        assert_eq!(outcome(&house, &babbles).await.0, Outcome::Unreachable);
+
+        let endless = raw(|mut connection| async move {
+            write(&mut connection, "HTTP/1.1 200 OK\r\n\r\n").await;
+            while connection.write_all(&[b'x'; 8192]).await.is_ok() {}
+        }).await;
+        let (came, excerpt) = outcome(&house, &endless).await;
+        assert_eq!((came, excerpt.len()), (Outcome::Status(200), 256));
+
+        let no_tls = hangs.replace("http://", "https://");
+        let (came, _) = outcome(&house, &no_tls).await;
+        assert!(matches!(came, Outcome::TimedOut | Outcome::Unreachable), "{came:?}");
+        let plain = babbles.replace("http://", "https://");
+        assert_eq!(outcome(&house, &plain).await.0, Outcome::Unreachable);
+
+        let (came, why) = outcome(&house, "http://no-such-host.invalid/").await;
+        assert_eq!(came, Outcome::Unreachable, "{why}");
+
+        let (came, why) = outcome(&house, "http://169.254.169.254/computeMetadata/v1/").await;
+        assert_eq!(came, Outcome::Refused);
+        assert!(why.contains("must not call"), "{why}");
+
+        // All were given up after their one attempt and can be looked into.
+        assert_eq!(house.failures().await.len(), 9);
+    }
+
+    async fn a_handler_that_asks_for_time_is_left_alone(kind) {
+        let house = House::new(kind).await;
+        house.queue(eager(10)).await;
+        let busy = Reply { header: Some(("retry-after", "3600".parse().expect("a value"))), ..Reply::status(503) };
+        let mut handler = Handler::start(vec![busy]).await;
+        let task = house.create(to(&handler.url)).await;
+        handler.next().await;
+        let log = house.attempts(task.number, 1).await;
+        let due = house.get(&task.id).await.expect("it waits").schedule_time;
+        assert_eq!(due, log[0].ended_at.plus(Duration::from_hours(1)));
+        house.clock.move_by(3_600_000_000);
+        handler.next().await;
+    }
+
+    async fn connections_are_used_again(kind) {
+        let house = House::new(kind).await;
+        house.queue(eager(1)).await;
+        let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&connections);
+        let url = raw(move |mut connection| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            async move {
+                use tokio::io::AsyncReadExt;
+                let mut rest = [0; 4096];
+                loop {
+                    write(&mut connection, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                    if connection.read(&mut rest).await.is_ok_and(|count| count == 0) {
+                        return;
+                    }
+                }
+            }
+        }).await;
+        for _ in 0..5 {
+            assert_eq!(outcome(&house, &url).await, (Outcome::Status(200), "ok".to_owned()));
+        }
+        assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+}

@@ -1,0 +1,112 @@
+//! Rate and concurrency as handlers see them, also with two servers on one database.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use taskyard_dispatch::Settings;
+use taskyard_engine::cloud;
+use taskyard_store::on_both_databases;
+use taskyard_store::testing::Kind;
+
+use crate::handler::{Handler, Reply};
+use crate::house::{House, QUEUE, dispatcher, open, timer, to};
+
+on_both_databases! {
+    async fn however_many_servers_a_handler_sees_no_more_than_the_rate_and_the_concurrency(kind) {
+        const RATE: f64 = 50.0;
+        const BURST: i32 = 5;
+        const CONCURRENT: i32 = 4;
+        const TASKS: usize = 60;
+        let house = House::new(kind).await;
+        let second = (kind == Kind::Postgres).then(|| open(&house.database));
+        if let Some(store) = &second {
+            timer(store, &house.clock);
+            dispatcher(store, &house.clock, Settings::default()).await;
+        }
+        let mut settings = cloud::Settings::default();
+        settings.rate_limits.max_dispatches_per_second = RATE;
+        settings.rate_limits.max_burst_size = BURST;
+        settings.rate_limits.max_concurrent_dispatches = CONCURRENT;
+        house.queue(settings).await;
+        let slow = Reply { after: Duration::from_millis(15), ..Reply::status(200) };
+        let mut handler = Handler::always(vec![], slow).await;
+        for _ in 0..TASKS {
+            house.create(to(&handler.url)).await;
+        }
+        let mut times = Vec::new();
+        for _ in 0..TASKS {
+            times.push(handler.next().await.at);
+        }
+        let most = handler.most.load(Ordering::SeqCst);
+        assert!(most <= CONCURRENT as usize, "{most} at once");
+        // In no window more than the burst and what the rate brings in it. Requests may take
+        // unequally long from the claim to here, so a window may seem shorter than it was.
+        let jitter = Duration::from_millis(150);
+        for (at, first) in times.iter().enumerate() {
+            for (count, last) in times.iter().enumerate().skip(at) {
+                let seen = (count - at + 1) as f64;
+                let window = (last.duration_since(*first) + jitter).as_secs_f64();
+                assert!(seen <= f64::from(BURST) + RATE * window + 1.0, "{seen} in {window} s");
+            }
+        }
+        let took = times[TASKS - 1].duration_since(times[0]).as_secs_f64();
+        let least = (TASKS as f64 - f64::from(BURST)) / RATE;
+        assert!(took >= least - 0.15, "{took} s, not less than {least} s");
+    }
+
+    async fn a_new_rate_holds_at_once_for_tasks_that_wait_for_the_old_one(kind) {
+        let house = House::new(kind).await;
+        let mut settings = cloud::Settings::default();
+        settings.rate_limits.max_dispatches_per_second = 0.001;
+        settings.rate_limits.max_burst_size = 1;
+        house.queue(settings.clone()).await;
+        let mut handler = Handler::start(vec![]).await;
+        for _ in 0..3 {
+            house.create(to(&handler.url)).await;
+        }
+        handler.next().await;
+        let now = house.clock.now();
+        settings.rate_limits.max_dispatches_per_second = 100.0;
+        house
+            .write(move |tx| {
+                cloud::queue::update(tx, now, QUEUE, cloud::Origin::Api, |_| Ok::<_, ()>(settings.clone()))
+            })
+            .await
+            .expect("asked")
+            .expect("changed");
+        handler.next().await;
+        handler.next().await;
+    }
+
+    async fn a_queue_that_is_paused_costs_the_others_nothing(kind) {
+        let house = House::new(kind).await;
+        let mut handler = Handler::start(vec![]).await;
+        house.queue(cloud::Settings::default()).await;
+        let now = house.clock.now();
+        let other = "projects/p/locations/l/queues/paused";
+        house.write(move |tx| {
+            cloud::queue::create(tx, now, other, &cloud::Settings::default(), cloud::Origin::Api)
+        }).await.expect("created");
+        house.write(move |tx| cloud::queue::pause(tx, other)).await.expect("paused");
+        let url = handler.url.clone();
+        for _ in 0..4 {
+            let url = url.clone();
+            house.write(move |tx| {
+                for _ in 0..50 {
+                    cloud::create::create(tx, now, other, &to(&url))?.expect("created");
+                }
+                Ok(())
+            }).await;
+        }
+        let commits = house.store.commits();
+        for _ in 0..20 {
+            house.create(to(&handler.url)).await;
+            let got = handler.next().await;
+            assert_eq!(got.header("x-cloudtasks-queuename"), Some("q"));
+        }
+        // A create, a claim and a record each, and now and then a heartbeat or an empty claim.
+        let commits = house.store.commits() - commits;
+        assert!(commits <= 100, "{commits} commits for 20 tasks");
+        assert!(handler.rest().is_empty());
+    }
+}
