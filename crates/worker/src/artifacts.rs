@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt, stream};
 use taskyard_client::{
     Content, Error, Timestamp,
     taskcluster::{ArtifactRequest, Queue},
 };
+use tempfile::NamedTempFile;
 
 use crate::{
     claim::Held,
@@ -52,13 +54,24 @@ struct Upload {
     name: String,
     path: PathBuf,
     content_type: String,
+    /// Where it is compressed before it is sent, if it is.
+    compressed_in: Option<PathBuf>,
     expires: Timestamp,
 }
 
-/// Uploads all `artifacts` from below `directory`, even if some fail, and returns the first fault.
+/// Where a run's files are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Folders<'a> {
+    /// The task's own, which artifacts are found below.
+    pub(crate) work: &'a Path,
+    /// For what is needed for a moment.
+    pub(crate) temporary: &'a Path,
+}
+
+/// Uploads all `artifacts` of a run, even if some fail, and returns the first fault.
 pub(crate) async fn upload_all(
     artifacts: &[Artifact],
-    directory: &Path,
+    folders: Folders<'_>,
     task_expires: Timestamp,
     held: &Held,
     log: &TaskLog,
@@ -66,7 +79,7 @@ pub(crate) async fn upload_all(
     let mut outcome = Ok(());
     for artifact in artifacts {
         let expires = artifact.expires.unwrap_or(task_expires);
-        let uploaded = upload_one(artifact, directory, expires, held, log).await;
+        let uploaded = upload_one(artifact, folders, expires, held, log).await;
         outcome = outcome.and(uploaded);
     }
     outcome
@@ -74,12 +87,12 @@ pub(crate) async fn upload_all(
 
 async fn upload_one(
     artifact: &Artifact,
-    directory: &Path,
+    folders: Folders<'_>,
     expires: Timestamp,
     held: &Held,
     log: &TaskLog,
 ) -> Result<(), Fault> {
-    let path = directory.join(&artifact.path);
+    let path = folders.work.join(&artifact.path);
     match find(artifact, &path, log).await {
         Ok(files) => {
             let uploads = files.into_iter().map(|(name, path)| {
@@ -92,6 +105,7 @@ async fn upload_one(
                         name,
                         path,
                         content_type,
+                        compressed_in: artifact.gzip.then(|| folders.temporary.to_owned()),
                         expires,
                     },
                     held,
@@ -140,19 +154,57 @@ async fn upload(upload: Upload, held: &Held, log: &TaskLog) -> Result<(), Fault>
     log.info(&format!("Uploading artifact {}", upload.name))
         .await;
     let queue = held.queue();
-    let outcome = put_file(
-        &queue,
-        held,
-        &upload.name,
-        &upload.content_type,
-        upload.expires,
-        &upload.path,
-    )
-    .await;
+    let outcome = if let Some(folder) = &upload.compressed_in {
+        put_compressed(&queue, held, &upload, folder).await
+    } else {
+        let content_type = &upload.content_type;
+        let (name, expires) = (&upload.name, upload.expires);
+        put_file(&queue, held, name, content_type, expires, &upload.path).await
+    };
     if let Err(fault) = &outcome {
         log.note(Tone::Error, &fault.message).await;
     }
     outcome
+}
+
+/// As [`put_file`], with the file compressed on the way. Its compressed length must be known before
+/// it is sent, so it is first written to a temporary file.
+async fn put_compressed(
+    queue: &Queue,
+    held: &Held,
+    upload: &Upload,
+    folder: &Path,
+) -> Result<(), Fault> {
+    let (path, folder) = (upload.path.clone(), folder.to_owned());
+    let compressed = tokio::task::spawn_blocking(move || compress(&path, &folder))
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|error| {
+            Fault::failed(format!(
+                "artifact `{}` cannot be compressed: {error}",
+                upload.name
+            ))
+        })?;
+    send(
+        queue,
+        held,
+        &upload.name,
+        (&upload.content_type, Some("gzip")),
+        upload.expires,
+        &upload.path,
+        compressed.path(),
+    )
+    .await
+}
+
+/// A temporary file in `folder` with the bytes of `path` compressed.
+fn compress(path: &Path, folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut input = std::fs::File::open(path)?;
+    let file = NamedTempFile::new_in(folder)?;
+    let mut encoder = GzEncoder::new(file, Compression::default());
+    std::io::copy(&mut input, &mut encoder)?;
+    encoder.finish()
 }
 
 /// Creates the artifact `name` and sends the file's bytes.
@@ -163,6 +215,19 @@ pub(crate) async fn put_file(
     content_type: &str,
     expires: Timestamp,
     path: &Path,
+) -> Result<(), Fault> {
+    send(queue, held, name, (content_type, None), expires, path, path).await
+}
+
+/// Creates an artifact of the bytes at `path` and sends those at `sent`, which are encoded.
+async fn send(
+    queue: &Queue,
+    held: &Held,
+    name: &str,
+    (content_type, encoding): (&str, Option<&str>),
+    expires: Timestamp,
+    path: &Path,
+    sent: &Path,
 ) -> Result<(), Fault> {
     let length = tokio::fs::metadata(path).await.map(|data| data.len()).ok();
     let request = ArtifactRequest::S3 {
@@ -184,8 +249,8 @@ pub(crate) async fn put_file(
         .upload_artifact(
             &put_url,
             content_type,
-            None,
-            &Content::File(path.to_owned()),
+            encoding,
+            &Content::File(sent.to_owned()),
         )
         .await
         .map_err(|error| Fault::upload_failed(name, &error))
@@ -280,7 +345,8 @@ async fn walk(name: &str, root: &Path, log: &TaskLog) -> Result<Vec<(String, Pat
     Ok(files)
 }
 
-fn content_type(path: &Path) -> &'static str {
+/// The media type of a file, by its extension.
+pub(crate) fn content_type(path: &Path) -> &'static str {
     let extension = path
         .extension()
         .and_then(|text| text.to_str())
@@ -303,6 +369,7 @@ mod tests {
             name: format!("public/{path}"),
             expires: None,
             content_type: None,
+            gzip: false,
             optional: false,
         }
     }
@@ -361,6 +428,26 @@ mod tests {
             reason(ArtifactKind::File, "log/below").await,
             "file-missing-on-worker"
         );
+    }
+
+    #[test]
+    fn what_is_compressed_can_be_read_again() {
+        use std::io::Read as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        let text = "again and again ".repeat(10_000);
+        std::fs::write(&path, &text).unwrap();
+        let compressed = compress(&path, folder.path()).unwrap();
+        assert!(compressed.as_file().metadata().unwrap().len() < 10_000);
+        let mut read = String::new();
+        let file = std::fs::File::open(compressed.path()).unwrap();
+        flate2::read::GzDecoder::new(file)
+            .read_to_string(&mut read)
+            .unwrap();
+        assert_eq!(read, text);
+        let gone = compressed.path().to_owned();
+        drop(compressed);
+        assert!(!gone.exists());
     }
 
     #[test]

@@ -245,9 +245,13 @@ impl Job {
         if resolution == Some(Resolution::Lost) || resolution == Some(in_vain) {
             return outcome;
         }
-        let work = directory.work();
+        let (work, temporary) = (directory.work(), directory.temporary());
+        let folders = artifacts::Folders {
+            work: &work,
+            temporary: &temporary,
+        };
         let uploads =
-            artifacts::upload_all(&payload.artifacts, &work, self.expires, &self.held, log);
+            artifacts::upload_all(&payload.artifacts, folders, self.expires, &self.held, log);
         let uploaded = tokio::select! {
             () = self.held.lost().cancelled() => return Err(lost()),
             uploaded = uploads => uploaded,

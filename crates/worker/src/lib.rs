@@ -23,6 +23,7 @@ mod mounts;
 pub mod payload;
 mod process;
 mod report;
+pub mod stack;
 mod worker;
 
 pub use config::{Config, Keep};

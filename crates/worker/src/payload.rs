@@ -23,6 +23,7 @@ use serde_json::Value;
 use taskyard_client::Timestamp;
 
 pub use artifact::{Artifact, ArtifactKind};
+pub(crate) use mount::mounts;
 pub use mount::{Mount, MountContent};
 pub(crate) use place::check_name;
 
@@ -121,7 +122,7 @@ impl Payload {
                 .unwrap_or_default(),
             max_run_time: run_time(fields.get("maxRunTime"), bounds.max_run_time)?,
             artifacts: artifact::artifacts(fields.get("artifacts"), bounds)?,
-            mounts: mount::mounts(fields.get("mounts"), bounds)?,
+            mounts: mounts(fields.get("mounts"), bounds)?,
             retry_codes: retry_codes(fields.get("onExitStatus"))?,
             logs: logs(fields.get("logs"), fields.get("features"))?,
         })

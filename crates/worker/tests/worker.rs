@@ -223,7 +223,7 @@ async fn a_claim_is_extended_while_its_task_runs() {
 #[tokio::test]
 async fn a_lost_claim_kills_the_task_and_nothing_is_sent() {
     let behaviour = Behaviour {
-        claim: Duration::from_millis(400),
+        claim: Duration::from_secs(2),
         reclaim_status: 409,
         ..Behaviour::default()
     };

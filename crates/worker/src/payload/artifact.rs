@@ -24,6 +24,8 @@ pub struct Artifact {
     pub expires: Option<Timestamp>,
     /// Media type; `None` by extension.
     pub content_type: Option<String>,
+    /// Whether it is stored compressed with gzip, and served so.
+    pub gzip: bool,
     /// Whether it may be missing.
     pub optional: bool,
 }
@@ -85,15 +87,16 @@ fn artifact(
             ));
         }
     };
-    // Artifacts are stored as they are; a wish for gzip concerns only the transport.
-    if let Some(other) = fields.string("contentEncoding")?
-        && !matches!(other, "identity" | "gzip")
-    {
-        return Err(format!(
-            "{} must be `identity` or `gzip`",
-            fields.path("contentEncoding")
-        ));
-    }
+    let gzip = match fields.string("contentEncoding")? {
+        None | Some("identity") => false,
+        Some("gzip") => true,
+        Some(_) => {
+            return Err(format!(
+                "{} must be `identity` or `gzip`",
+                fields.path("contentEncoding")
+            ));
+        }
+    };
     let text = fields.required_string("path")?;
     let path = relative(&fields.path("path"), text)?;
     let name = match given_name {
@@ -115,6 +118,7 @@ fn artifact(
         name: name.to_owned(),
         expires,
         content_type: fields.string("contentType")?.map(str::to_owned),
+        gzip,
         optional: fields.flag("optional", false)?,
     })
 }

@@ -48,7 +48,7 @@ pub enum MountContent {
 }
 
 /// Reads `mounts`.
-pub(super) fn mounts(value: Option<&Value>, bounds: &Bounds<'_>) -> Result<Vec<Mount>, String> {
+pub(crate) fn mounts(value: Option<&Value>, bounds: &Bounds<'_>) -> Result<Vec<Mount>, String> {
     let Some(value) = value else {
         return Ok(Vec::new());
     };
