@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 use taskyard_access::DirectoryError;
-use taskyard_engine::{Timestamp, artifact, task};
+use taskyard_engine::{Timestamp, artifact, object, task};
 
 use crate::reply::Reply;
 
@@ -28,7 +28,11 @@ pub(crate) enum Code {
     ResourceNotFound,
     RequestConflict,
     ResourceExpired,
+    /// No way to get an object that both sides know.
+    NoMatchingMethod,
     InputTooLarge,
+    /// A service outside lets us do no more for now.
+    TooManyRequests,
     InternalServerError,
     /// The database is away or full: the same request may succeed later.
     ServiceUnavailable,
@@ -46,7 +50,9 @@ impl Code {
             Code::ResourceNotFound => "ResourceNotFound",
             Code::RequestConflict => "RequestConflict",
             Code::ResourceExpired => "ResourceExpired",
+            Code::NoMatchingMethod => "NoMatchingMethod",
             Code::InputTooLarge => "InputTooLarge",
+            Code::TooManyRequests => "TooManyRequests",
             Code::InternalServerError => "InternalServerError",
             Code::ServiceUnavailable => "ServiceUnavailable",
         }
@@ -63,7 +69,9 @@ impl Code {
             Code::ResourceNotFound => StatusCode::NOT_FOUND,
             Code::RequestConflict => StatusCode::CONFLICT,
             Code::ResourceExpired => StatusCode::GONE,
+            Code::NoMatchingMethod => StatusCode::NOT_ACCEPTABLE,
             Code::InputTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Code::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Code::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -169,6 +177,9 @@ impl From<task::Refusal> for ApiError {
             | task::Refusal::Sealed(_)
             | task::Refusal::DeadlinePassed(_)
             | task::Refusal::WrongState { .. }
+            | task::Refusal::Resolved(_)
+            | task::Refusal::NotSealed(_)
+            | task::Refusal::Quarantined { .. }
             | task::Refusal::TooManyRuns(_) => Code::RequestConflict,
         };
         Self::new(code, capitalized(&refusal.to_string()))
@@ -180,7 +191,19 @@ impl From<artifact::Refusal> for ApiError {
         match refusal {
             artifact::Refusal::Input(text) => Self::input(capitalized(&text)),
             artifact::Refusal::Conflict(text) => Self::conflict(capitalized(&text)),
+            artifact::Refusal::Missing { .. } => Self::not_found(capitalized(&refusal.to_string())),
         }
+    }
+}
+
+impl From<object::Refusal> for ApiError {
+    fn from(refusal: object::Refusal) -> Self {
+        let code = match refusal {
+            object::Refusal::Missing(_) => Code::ResourceNotFound,
+            object::Refusal::Input(_) => Code::InputError,
+            object::Refusal::Conflict(_) => Code::RequestConflict,
+        };
+        Self::new(code, capitalized(&refusal.to_string()))
     }
 }
 

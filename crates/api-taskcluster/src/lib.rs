@@ -7,10 +7,14 @@
 pub mod auth;
 mod authentication;
 mod call;
+mod compression;
 mod date_time;
 mod error;
+pub mod events;
+mod exchanges;
 mod method;
 mod monitoring;
+pub mod object;
 mod paging;
 mod parameter;
 pub mod queue;
@@ -20,5 +24,6 @@ mod route;
 pub mod schema;
 mod service;
 
+pub use exchanges::{exchange_names, translators};
 pub use reference::References;
 pub use service::{Context, Service};

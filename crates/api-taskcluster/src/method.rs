@@ -95,6 +95,8 @@ pub(crate) struct Method<S> {
     pub(crate) early: bool,
     /// Whether the handler gets the request itself, to judge it on its own.
     pub(crate) sees_original: bool,
+    /// The field of the body that tells it from a method of the same verb and route.
+    pub(crate) told_by: Option<&'static str>,
 }
 
 impl<S> std::fmt::Debug for Method<S> {
@@ -129,6 +131,7 @@ impl<S> Method<S> {
             handler,
             early: false,
             sees_original: false,
+            told_by: None,
         }
     }
 
@@ -169,6 +172,13 @@ impl<S> Method<S> {
     /// Gives the handler the request itself, to find out on its own who sent it.
     pub(crate) fn sees_original(mut self) -> Self {
         self.sees_original = true;
+        self
+    }
+
+    /// Tells it from another method of the same verb and route by a field of the body that only
+    /// this one has. Bodies with none of them belong to the one that comes first.
+    pub(crate) fn told_by(mut self, field: &'static str) -> Self {
+        self.told_by = Some(field);
         self
     }
 

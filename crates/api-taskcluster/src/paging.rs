@@ -47,8 +47,12 @@ pub(crate) fn cut<T, P: Serialize>(
         return None;
     }
     items.truncate(limit);
-    let last = items.last().map(position)?;
-    serde_json::to_vec(&last)
+    token(&items.last().map(position)?)
+}
+
+/// The token for the page behind `last`.
+pub(crate) fn token(last: &impl Serialize) -> Option<String> {
+    serde_json::to_vec(last)
         .ok()
         .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -52,6 +52,11 @@ static DOCUMENTS: &[(&str, &str)] = embedded! {
     "common":
         "api-reference-v0" "exchanges-reference-v0" "manifest-v3" "metadata-metaschema"
         "metaschema";
+    "object/v1":
+        "create-upload-request" "create-upload-response" "download-method-geturl"
+        "download-method-simple" "download-object-request" "download-object-response"
+        "finish-upload-request" "get-object-response" "hashes" "upload-method-data-inline"
+        "upload-method-put-url";
     "queue/v1":
         "actions" "artifact-content-response" "artifact-created-message" "artifact-response"
         "cancel-task-group-response" "change-task-priority-request" "claim-work-request"

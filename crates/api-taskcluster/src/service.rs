@@ -16,6 +16,7 @@ use taskyard_engine::clock::Clock;
 
 use crate::authentication::{Lookup, Sender, Sent, content_type};
 use crate::call::{Call, Caller, Original, authorize};
+use crate::compression;
 use crate::error::{ApiError, Code, RequestInfo};
 use crate::method::{Method, Output};
 use crate::parameter;
@@ -35,8 +36,8 @@ pub struct Context {
     pub directory: Arc<Directory>,
     /// All schemas.
     pub schemas: Arc<Schemas>,
-    /// Whether `X-Forwarded-Port` and `X-Forwarded-Proto` are believed: only behind a proxy that
-    /// sets them.
+    /// Whether `X-Forwarded-Port` and `X-Forwarded-Proto` are believed: only where the listener
+    /// takes them away from requests that no trusted proxy sent.
     pub trust_forwarded: bool,
 }
 
@@ -52,6 +53,37 @@ pub struct Service<S> {
     state: Arc<S>,
     context: Context,
     headers: HeaderMap,
+}
+
+impl Context {
+    /// Who calls. A client that is not known here may have been made on another node a moment
+    /// ago, so it is looked for once more.
+    pub(crate) async fn authenticate(
+        &self,
+        sent: Sent<'_>,
+        now: Timestamp,
+    ) -> Result<Caller, ApiError> {
+        let directory = &self.directory;
+        let (mut sender, mut lookup) = sent.judge(now, &directory.snapshot());
+        if matches!(lookup, Lookup::Missed) {
+            let known = directory.catch_up().await?;
+            (sender, lookup) = sent.judge(now, &known);
+        }
+        let sender = sender?;
+        if let Lookup::Found(client) = lookup {
+            directory.note_use(&client.client_id, now.millis());
+        }
+        Ok(match sender {
+            Sender::Anonymous(scopes) => Caller {
+                client_id: None,
+                scopes,
+            },
+            Sender::Known(sender) => Caller {
+                client_id: Some(sender.client_id),
+                scopes: sender.scopes,
+            },
+        })
+    }
 }
 
 impl<S: Send + Sync + 'static> Service<S> {
@@ -110,11 +142,14 @@ impl<S: Send + Sync + 'static> Service<S> {
             }
             match method.route.matches(&segments) {
                 Match::No => None,
-                Match::Undecodable => Some((at, method, None)),
-                Match::Yes(params) => Some((at, method, Some(params))),
+                Match::Undecodable => Some((at, None)),
+                Match::Yes(params) => Some((at, Some(params))),
             }
         });
-        let Some((at, method, params)) = found else {
+        let Some((mut at, params)) = found else {
+            return not_found();
+        };
+        let Some(mut method) = self.methods.get(at) else {
             return not_found();
         };
         let now = self.context.clock.now().trunc_millis();
@@ -131,6 +166,15 @@ impl<S: Send + Sync + 'static> Service<S> {
             );
             return error.into_reply(info);
         };
+        info.params = shown(&params);
+        let body = match read(parts, body, &mut info).await {
+            Ok(body) => body,
+            Err(error) => return error.into_reply(info),
+        };
+        if method.told_by.is_some() {
+            (at, method) = self.told_apart(at, method, &info.payload);
+            info.method = method.name;
+        }
         let schema = self.inputs.get(at).and_then(Option::as_deref);
         let schema = schema.and_then(|name| self.context.schemas.get(name));
         match self
@@ -146,22 +190,13 @@ impl<S: Send + Sync + 'static> Service<S> {
     async fn run(
         &self,
         parts: &Parts,
-        body: Body,
+        bytes: Bytes,
         method: &Method<S>,
         schema: Option<&Schema>,
         params: Params,
         info: &mut RequestInfo,
     ) -> Result<Reply, ApiError> {
-        info.params = Value::Object(
-            params
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
-                .collect(),
-        );
-        let is_json = content_type(&parts.headers) == "application/json";
-        let bytes = read_body(body).await?;
-        info.payload = Arc::new(parse(&bytes, is_json, info)?);
-
+        let is_json = is_json(&parts.headers);
         let caller = match &method.scopes {
             Some(expression) => {
                 let trust_forwarded = self.context.trust_forwarded;
@@ -170,7 +205,7 @@ impl<S: Send + Sync + 'static> Service<S> {
                     body: &bytes,
                     trust_forwarded,
                 };
-                let caller = self.authenticate(sent, info.time).await?;
+                let caller = self.context.authenticate(sent, info.time).await?;
                 if method.early {
                     authorize(&caller, expression, &params, &[])?;
                 }
@@ -215,6 +250,21 @@ impl<S: Send + Sync + 'static> Service<S> {
         (method.handler)(Arc::clone(&self.state), call).await
     }
 
+    /// Of several methods at one verb and route the one that the body is for.
+    fn told_apart<'a>(
+        &'a self,
+        first: usize,
+        fallback: &'a Method<S>,
+        payload: &Value,
+    ) -> (usize, &'a Method<S>) {
+        let meant = self.methods.iter().enumerate().skip(first).find(|(_, it)| {
+            it.verb == fallback.verb
+                && it.path == fallback.path
+                && it.told_by.is_some_and(|field| payload.get(field).is_some())
+        });
+        meant.unwrap_or((first, fallback))
+    }
+
     fn invalid(&self, input: &str, violations: &[crate::schema::Violation]) -> ApiError {
         let list: Vec<String> = violations
             .iter()
@@ -228,31 +278,6 @@ impl<S: Send + Sync + 'static> Service<S> {
                 list.join("\n")
             ),
         )
-    }
-
-    /// Who calls. A client that is not known here may have been made on another node a moment
-    /// ago, so it is looked for once more.
-    async fn authenticate(&self, sent: Sent<'_>, now: Timestamp) -> Result<Caller, ApiError> {
-        let directory = &self.context.directory;
-        let (mut sender, mut lookup) = sent.judge(now, &directory.snapshot());
-        if matches!(lookup, Lookup::Missed) {
-            let known = directory.catch_up().await?;
-            (sender, lookup) = sent.judge(now, &known);
-        }
-        let sender = sender?;
-        if let Lookup::Found(client) = lookup {
-            directory.note_use(&client.client_id, now.millis());
-        }
-        Ok(match sender {
-            Sender::Anonymous(scopes) => Caller {
-                client_id: None,
-                scopes,
-            },
-            Sender::Known(sender) => Caller {
-                client_id: Some(sender.client_id),
-                scopes: sender.scopes,
-            },
-        })
     }
 
     fn options(&self, segments: &[&str]) -> Reply {
@@ -314,12 +339,12 @@ fn entry<S>(method: &Method<S>) -> Value {
     Value::Object(entry)
 }
 
-fn not_found() -> Reply {
+pub(crate) fn not_found() -> Reply {
     Reply::json(&json!({"error": "Not found"})).with_status(StatusCode::NOT_FOUND)
 }
 
 /// Headers that every answer of every service carries.
-fn shared_headers() -> HeaderMap {
+pub(crate) fn shared_headers() -> HeaderMap {
     let pairs = [
         ("cache-control", "no-store no-cache must-revalidate"),
         ("access-control-allow-origin", "*"),
@@ -350,15 +375,36 @@ fn shared_headers() -> HeaderMap {
         .collect()
 }
 
-async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+/// Parameters as errors repeat them.
+fn shown(params: &Params) -> Value {
+    let fields = params
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+    Value::Object(fields.collect())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    content_type(headers) == "application/json"
+}
+
+/// Reads the body, and parses it into `info`.
+async fn read(parts: &Parts, body: Body, info: &mut RequestInfo) -> Result<Bytes, ApiError> {
+    let bytes = read_body(&parts.headers, body).await?;
+    info.payload = Arc::new(parse(&bytes, is_json(&parts.headers), info)?);
+    Ok(bytes)
+}
+
+/// The body as it was before its sender compressed it; signatures cover that, too.
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     use taskyard_http::body::{Error, IDLE, read};
-    read(body, BODY_LIMIT, IDLE).await.map_err(|error| {
+    let sent = read(body, BODY_LIMIT, IDLE).await.map_err(|error| {
         let code = match error {
             Error::TooLarge { .. } => Code::InputTooLarge,
             Error::Aborted | Error::Stalled { .. } => Code::MalformedPayload,
         };
         ApiError::new(code, error.to_string())
-    })
+    })?;
+    compression::undo(headers, sent, BODY_LIMIT).await
 }
 
 /// The body as JSON; an empty object if there is none.
@@ -421,15 +467,25 @@ fn check_params(params: &Params) -> Result<(), ApiError> {
     problems_to_error(&problems)
 }
 
+/// The pairs of a query string, decoded.
+pub(crate) fn read_pairs(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_form(name), decode_form(value))
+        })
+        .collect()
+}
+
 fn read_query(
     query: &str,
     allowed: &'static [&'static str],
 ) -> Result<Vec<(String, String)>, ApiError> {
     let mut values: Vec<(String, String)> = Vec::new();
     let mut problems = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decode_form(name), decode_form(value));
+    for (name, value) in read_pairs(query) {
         if name == "bewit" {
             continue;
         }

@@ -15,39 +15,13 @@ use std::time::Duration;
 use serde_json::Value;
 use taskyard_access::{Directory, Sealer};
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
+use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
 use taskyard_api_taskcluster::{Context, References};
 use taskyard_engine::clock::Clock;
 use taskyard_http::Draining;
 use taskyard_store::testing::{Database, Kind};
-
-/// Methods of the queue that there are none of yet. This list shrinks.
-const MISSING_IN_QUEUE: &[&str] = &[
-    "cancelTaskGroup",
-    "changeTaskGroupPriority",
-    "changeTaskPriority",
-    "completeArtifact",
-    "declareProvisioner",
-    "declareWorker",
-    "declareWorkerType",
-    "defineTask",
-    "finishArtifact",
-    "getProvisioner",
-    "getTaskQueue",
-    "getWorker",
-    "getWorkerType",
-    "listClaimedTasks",
-    "listPendingTasks",
-    "listProvisioners",
-    "listTaskQueues",
-    "listWorkerTypes",
-    "listWorkers",
-    "quarantineWorker",
-    "sealTaskGroup",
-    "statuses",
-    "tasks",
-];
 
 /// Methods of clients so old that their reference names no scopes; ours does.
 const SCOPES_UNKNOWN: &[&str] = &["expandScopesGet", "webhooktunnelToken"];
@@ -56,6 +30,7 @@ const SCOPES_UNKNOWN: &[&str] = &["expandScopesGet", "webhooktunnelToken"];
 async fn references() -> BTreeMap<&'static str, Value> {
     let database = Database::new(Kind::Sqlite);
     let migrations = [
+        taskyard_events::MIGRATIONS,
         taskyard_engine::MIGRATIONS,
         taskyard_access::directory::MIGRATIONS,
     ]
@@ -74,20 +49,27 @@ async fn references() -> BTreeMap<&'static str, Value> {
         trust_forwarded: false,
     };
     let files = Files::open(folder.path().to_owned()).await.unwrap();
+    let transfers = Arc::new(queue::transfers(
+        "https://tc.example.com",
+        sealer,
+        files,
+        store.clone(),
+        clock,
+    ));
+    let objects = Objects::service(store.clone(), Arc::clone(&transfers), context.clone());
     let parts = queue::Parts {
         store,
         claim_timeout: Duration::from_mins(20),
         draining: Draining::new(),
-        transfers: Arc::new(queue::transfers(
-            "https://tc.example.com",
-            sealer,
-            files,
-            clock,
-        )),
+        transfers,
     };
     let auth = Auth::service(Guarded::default(), context.clone()).reference();
     let queue = Queue::service(parts, context).reference();
-    BTreeMap::from([("auth", auth), ("queue", queue)])
+    BTreeMap::from([
+        ("auth", auth),
+        ("object", objects.reference()),
+        ("queue", queue),
+    ])
 }
 
 fn entries(reference: &Value) -> BTreeMap<&str, &Value> {
@@ -145,10 +127,21 @@ async fn auth_is_what_its_clients_know() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_object_service_is_what_its_clients_know() {
+    let references = references().await;
+    let found = differences(
+        &references["object"],
+        include_str!("facts/object.json"),
+        &[],
+    );
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_is_what_its_clients_know() {
     let references = references().await;
     let facts = include_str!("facts/queue.json");
-    let found = differences(&references["queue"], facts, MISSING_IN_QUEUE);
+    let found = differences(&references["queue"], facts, &[]);
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
@@ -168,14 +161,73 @@ async fn every_schema_that_a_reference_names_is_served_with_the_manifest() {
         }
     }
     let served = References::new(root, schemas, references);
-    let manifest = served.answer("/references/manifest.json");
-    let body = axum::body::to_bytes(manifest.into_body(), usize::MAX)
-        .await
-        .unwrap();
-    let manifest: Value = serde_json::from_slice(&body).unwrap();
+    let manifest = body(&served, "/references/manifest.json").await;
     for url in manifest["references"].as_array().unwrap() {
         let path = url.as_str().unwrap().strip_prefix(root).unwrap();
         assert_eq!(served.answer(path).status(), 200, "{path}");
     }
-    assert_eq!(manifest["references"].as_array().unwrap().len(), 2);
+    // A list of methods and one of exchanges for each service.
+    assert_eq!(manifest["references"].as_array().unwrap().len(), 5);
+    everything_is_in_one_document(&served, &manifest, root).await;
+}
+
+/// The document that has all others in it, by paths instead of addresses.
+async fn everything_is_in_one_document(served: &References, manifest: &Value, root: &str) {
+    let together = body(served, "/references/references.json").await;
+    let mut documents = BTreeMap::new();
+    for entry in together.as_array().unwrap() {
+        let name = entry["filename"].as_str().unwrap();
+        let content = &entry["content"];
+        assert!(
+            documents.insert(name, content).is_none(),
+            "{name} is there twice"
+        );
+        let text = content.to_string();
+        assert!(
+            !text.contains(root),
+            "{name} says where this installation is"
+        );
+        let served = body(served, &format!("/{name}")).await;
+        assert_eq!(
+            served.to_string().replace(&format!("\"{root}/"), "\"/"),
+            text,
+            "{name} is served as something else"
+        );
+    }
+    for url in manifest["references"].as_array().unwrap() {
+        let name = url.as_str().unwrap().strip_prefix(root).unwrap();
+        assert!(
+            documents.contains_key(name.trim_start_matches('/')),
+            "{name}"
+        );
+    }
+    assert!(documents.contains_key("references/manifest.json"));
+    assert!(documents.contains_key("schemas/auth/v1/scopeset.json"));
+}
+
+async fn body(served: &References, path: &str) -> Value {
+    let answer = served.answer(path);
+    assert_eq!(answer.status(), 200, "{path}");
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_about_exchanges_stands_beside_that_of_the_methods() {
+    let root = "https://tc.example.com";
+    let schemas = Arc::new(Schemas::load(root).unwrap());
+    let served = References::new(root, schemas, references().await);
+    let found = body(&served, "/references/auth/v1/exchanges.json").await;
+    let schema = format!("{root}/schemas/common/exchanges-reference-v0.json#");
+    assert_eq!(found["$schema"], schema);
+    let manifest = body(&served, "/references/manifest.json").await;
+    let url = format!("{root}/references/auth/v1/exchanges.json");
+    assert!(
+        manifest["references"]
+            .as_array()
+            .unwrap()
+            .contains(&url.into())
+    );
 }

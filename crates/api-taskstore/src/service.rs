@@ -33,8 +33,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Cancelled when waiting claims are to answer.
     pub draining: Draining,
-    /// Whether `X-Forwarded-Port` and `X-Forwarded-Proto` are believed: only behind a proxy that
-    /// sets them.
+    /// Whether `X-Forwarded-Port` and `X-Forwarded-Proto` are believed: only where the listener
+    /// takes them away from requests that no trusted proxy sent.
     pub trust_forwarded: bool,
 }
 

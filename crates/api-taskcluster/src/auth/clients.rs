@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
-use taskyard_access::directory::{ClientDefinition, ClientRecord, ClientRefusal};
+use taskyard_access::directory::{ClientDefinition, ClientRecord, ClientRefusal, STANDING};
 use taskyard_access::{Param, Roles, ScopeSet, scope};
 
 use super::{Auth, deed, iso, list, refuse_double_stars};
@@ -85,7 +85,7 @@ async fn load(auth: &Auth, call: &Call) -> Result<ClientRecord, ApiError> {
 
 /// Clients of the configuration are changed there.
 fn refuse_static(call: &Call) -> Result<(), ApiError> {
-    if call.param("clientId").starts_with("static/") {
+    if call.param("clientId").starts_with(STANDING) {
         return Err(ApiError::input(
             "Clients whose ids begin with 'static/' belong to the server's configuration and \
              cannot be changed here.",

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Auth;
-use super::{clients, guarded, hawk, history, roles, scopes, test_authenticate, tunnel};
+use super::guarded::{aws, azure, gcp, github, sentry};
+use super::{clients, hawk, history, roles, scopes, test_authenticate, tunnel};
 use crate::method::Verb::{Delete, Get, Post, Put};
 use crate::method::{Method, handler};
 use crate::monitoring;
@@ -328,7 +329,7 @@ fn storage_methods() -> Vec<Method<Auth>> {
             "awsS3Credentials",
             Get,
             "/aws/s3/<level>/<bucket>/<prefix>",
-            handler!(guarded::aws_s3_credentials),
+            handler!(aws::aws_s3_credentials),
         )
         .scopes(by_level("aws-s3", "<bucket>/<prefix>"))
         .query(&["format"])
@@ -342,7 +343,7 @@ fn storage_methods() -> Vec<Method<Auth>> {
             "azureAccounts",
             Get,
             "/azure/accounts",
-            handler!(guarded::azure_accounts),
+            handler!(azure::azure_accounts),
         )
         .scopes(json!("auth:azure-table:list-accounts"))
         .output("v1/azure-account-list-response.json#")
@@ -356,7 +357,7 @@ fn storage_methods() -> Vec<Method<Auth>> {
             "azureTables",
             Get,
             "/azure/<account>/tables",
-            handler!(guarded::azure_list),
+            handler!(azure::azure_tables),
         )
         .scopes(json!("auth:azure-table:list-tables:<account>"))
         .query(&["continuationToken"])
@@ -367,7 +368,7 @@ fn storage_methods() -> Vec<Method<Auth>> {
             "azureTableSAS",
             Get,
             "/azure/<account>/table/<table>/<level>",
-            handler!(guarded::azure_signature),
+            handler!(azure::azure_table_sas),
         )
         .scopes(by_level("azure-table", "<account>/<table>"))
         .output("v1/azure-table-access-response.json#")
@@ -381,7 +382,7 @@ fn storage_methods() -> Vec<Method<Auth>> {
             "azureContainers",
             Get,
             "/azure/<account>/containers",
-            handler!(guarded::azure_list),
+            handler!(azure::azure_containers),
         )
         .scopes(json!("auth:azure-container:list-containers:<account>"))
         .query(&["continuationToken"])
@@ -396,7 +397,7 @@ fn storage_methods() -> Vec<Method<Auth>> {
             "azureContainerSAS",
             Get,
             "/azure/<account>/containers/<container>/<level>",
-            handler!(guarded::azure_signature),
+            handler!(azure::azure_container_sas),
         )
         .scopes(by_level("azure-container", "<account>/<container>"))
         .output("v1/azure-container-response.json#")
@@ -415,7 +416,7 @@ fn token_methods() -> Vec<Method<Auth>> {
             "sentryDSN",
             Get,
             "/sentry/<project>/dsn",
-            handler!(guarded::sentry_dsn),
+            handler!(sentry::sentry_dsn),
         )
         .scopes(json!("auth:sentry:<project>"))
         .output("v1/sentry-dsn-response.json#")
@@ -467,7 +468,7 @@ fn token_methods() -> Vec<Method<Auth>> {
             "gcpCredentials",
             Get,
             "/gcp/credentials/<projectId>/<serviceAccount>",
-            handler!(guarded::gcp_credentials),
+            handler!(gcp::gcp_credentials),
         )
         .scopes(json!("auth:gcp:access-token:<projectId>/<serviceAccount>"))
         .output("v1/gcp-credentials-response.json#")
@@ -480,7 +481,7 @@ fn token_methods() -> Vec<Method<Auth>> {
             "githubRepoToken",
             Post,
             "/github/<appName>/<owner>/repo-token",
-            handler!(guarded::github_repo_token),
+            handler!(github::github_repo_token),
         )
         .scopes(json!({"AllOf": [{
             "for": "repoPerm",

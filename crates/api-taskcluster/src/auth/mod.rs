@@ -1,6 +1,7 @@
 //! Auth: who there is, what they may do, and credentials for guarded services.
 
 mod clients;
+mod exchanges;
 mod guarded;
 mod hawk;
 mod history;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskyard_access::directory::{Deed, SERVER};
-use taskyard_access::{Directory, DirectoryError};
+use taskyard_access::{Directory, DirectoryError, Secret};
 use taskyard_engine::Timestamp;
 use taskyard_engine::clock::Clock;
 
@@ -23,7 +24,15 @@ use crate::error::ApiError;
 use crate::monitoring::Monitored;
 use crate::service::{Context, Service};
 
-pub use guarded::{Guarded, Statsum, Webhooktunnel};
+pub(crate) use exchanges::{AuthMessages, EXCHANGES};
+pub use guarded::{
+    AzureAccount, BucketKeys, GcpKey, GcpProject, GithubApp, GithubKey, Guarded, Sentry, Statsum,
+    Webhooktunnel, is_azure_key,
+};
+
+use guarded::outside::Outside;
+use guarded::remembered::Remembered;
+use guarded::sentry::Key;
 
 /// How often expired clients and old history are cleared away.
 const UPKEEP: Duration = Duration::from_hours(1);
@@ -37,6 +46,15 @@ pub struct Auth {
     directory: Arc<Directory>,
     clock: Clock,
     guarded: Guarded,
+    outside: Outside,
+    /// Tables and containers that are known to exist.
+    made_in_azure: Remembered<()>,
+    /// Tokens of our own service accounts, by their names.
+    gcp_tokens: Remembered<Secret>,
+    /// Where our apps at GitHub are installed, by app and owner.
+    github_installations: Remembered<u64>,
+    /// Keys at Sentry, by project.
+    sentry_keys: Remembered<Key>,
     started: Timestamp,
 }
 
@@ -47,6 +65,11 @@ impl Auth {
             directory: Arc::clone(&context.directory),
             clock: context.clock.clone(),
             guarded,
+            outside: Outside::default(),
+            made_in_azure: Remembered::default(),
+            gcp_tokens: Remembered::default(),
+            github_installations: Remembered::default(),
+            sentry_keys: Remembered::default(),
             started: context.clock.now(),
         };
         Service::new("auth", methods::ABOUT, methods::methods(), auth, context)

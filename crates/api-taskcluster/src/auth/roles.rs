@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
-use taskyard_access::directory::{RoleDefinition, RoleRecord, RoleRefusal};
+use taskyard_access::directory::{RoleDefinition, RoleRecord, RoleRefusal, STANDING};
 use taskyard_access::{Param, Roles, ScopeSet, Snapshot, scope};
 
 use super::{Auth, deed, iso, list, refuse_double_stars};
@@ -63,6 +63,17 @@ fn definition(call: &Call) -> Result<RoleDefinition, ApiError> {
         description: call.text("description").to_owned(),
         scopes,
     })
+}
+
+/// Roles of the configuration are changed there.
+fn refuse_standing(call: &Call) -> Result<(), ApiError> {
+    if call.param("roleId").starts_with(STANDING) {
+        return Err(ApiError::input(
+            "Roles whose ids begin with 'static/' belong to the server's configuration and \
+             cannot be changed here.",
+        ));
+    }
+    Ok(())
 }
 
 /// A page of roles; all of them if the call names no limit.
@@ -146,6 +157,7 @@ pub(super) async fn role(auth: Arc<Auth>, call: Call) -> Result<Reply, ApiError>
 }
 
 pub(super) async fn create_role(auth: Arc<Auth>, call: Call) -> Result<Reply, ApiError> {
+    refuse_standing(&call)?;
     let mut definition = definition(&call)?;
     call.authorize(&[("scopes", Param::from(definition.scopes.clone()))])?;
     definition.scopes.sort_by(|a, b| scope::compare(a, b));
@@ -158,6 +170,7 @@ pub(super) async fn create_role(auth: Arc<Auth>, call: Call) -> Result<Reply, Ap
 }
 
 pub(super) async fn update_role(auth: Arc<Auth>, call: Call) -> Result<Reply, ApiError> {
+    refuse_standing(&call)?;
     let definition = definition(&call)?;
     let role_id = call.param("roleId");
     for _ in 0..TRIES {
@@ -187,6 +200,7 @@ pub(super) async fn update_role(auth: Arc<Auth>, call: Call) -> Result<Reply, Ap
 }
 
 pub(super) async fn delete_role(auth: Arc<Auth>, call: Call) -> Result<Reply, ApiError> {
+    refuse_standing(&call)?;
     auth.directory
         .delete_role(deed(&call), call.param("roleId"))
         .await?;

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use taskyard_access::{Param, temporary};
 use taskyard_engine::task::{self, Claimed, Task, Worker};
-use taskyard_engine::{Timestamp, lease};
+use taskyard_engine::task_queue::KEPT;
+use taskyard_engine::{Timestamp, lease, task_queue, worker as workers};
 use taskyard_store::Key;
 
 use super::Queue;
@@ -179,7 +180,7 @@ pub(super) async fn claim_work(queue: Arc<Queue>, call: Call) -> Result<Reply, A
 }
 
 /// Claims as soon as there is anything to claim; empty after [`LONG_POLL`], or when the server
-/// shuts down. A caller that goes away drops this future, and with it the wait.
+/// shuts down. A worker that is quarantined waits as long, and gets nothing. A caller that goes away drops this future, and with it the wait.
 async fn wait_for_work(
     queue: &Queue,
     call: &Call,
@@ -193,16 +194,35 @@ async fn wait_for_work(
     tokio::pin!(give_up);
     // Registered before the first look, so that nothing is missed between a look and the wait.
     let mut waiter = queue.store.wait_for(topic);
+    let mut is_new = true;
     loop {
         let now = queue.clock.now().trunc_millis();
         let until = now.plus(queue.claim_timeout);
         let (id, holder) = (Arc::clone(&task_queue_id), Arc::clone(&worker));
+        let sighting = is_new && queue.sightings.is_due(now, &id, Some(&worker));
         let claimed = queue
             .store
             .write(Key::of(&*task_queue_id), move |tx| {
+                if sighting {
+                    workers::seen(tx, now, &id, &holder)?;
+                }
                 task::claim_work(tx, now, &id, &holder, count, until)
             })
             .await?;
+        if sighting {
+            queue.sightings.note(now, &task_queue_id, Some(&worker));
+        }
+        is_new = false;
+        let Ok(claimed) = claimed else {
+            // What this one may not have, the next in line may.
+            drop(waiter);
+            queue.store.pass_on(topic);
+            tokio::select! {
+                () = &mut give_up => {}
+                () = queue.draining.cancelled() => {}
+            }
+            return Ok((now, Vec::new()));
+        };
         if !claimed.is_empty() {
             if claimed.len() == count {
                 // There may be more than this caller asked for.
@@ -226,12 +246,21 @@ pub(super) async fn claim_task(queue: Arc<Queue>, call: Call) -> Result<Reply, A
     let (run_id, key) = (call.run_id(), task.key());
     let now = queue.clock.now().trunc_millis();
     let until = now.plus(queue.claim_timeout);
+    let id = task.task_queue_id.clone();
+    let sighting = queue.sightings.is_due(now, &id, None);
     let claimed = queue
         .store
         .write(key, move |tx| {
+            if sighting {
+                task_queue::seen(tx, now, &task.task_queue_id, KEPT)?;
+            }
             task::claim_run(tx, now, &task.id, run_id, &worker, until)
         })
-        .await??;
+        .await?;
+    if sighting {
+        queue.sightings.note(now, &id, None);
+    }
+    let claimed = claimed?;
     let body = ClaimBody::new(
         &queue,
         now,
@@ -243,19 +272,38 @@ pub(super) async fn claim_task(queue: Arc<Queue>, call: Call) -> Result<Reply, A
     Ok(Reply::json(&body))
 }
 
+/// Who has a run.
+fn holder(task: &Task, run_id: usize) -> Option<&Worker> {
+    task.runs.get(run_id).and_then(|run| run.worker.as_ref())
+}
+
 pub(super) async fn reclaim_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     let task_id = call.param("taskId").to_owned();
     let run_id = call.run_id();
     let now = queue.clock.now().trunc_millis();
     let until = now.plus(queue.claim_timeout);
+    let sightings = Arc::clone(&queue.sightings);
     let (task, text) = queue
         .store
         .write(task_key(&task_id), move |tx| {
             let reclaimed = task::reclaim(tx, now, &task_id, run_id, until)?;
+            if let Ok(task) = &reclaimed
+                && let Some(worker) = holder(task, run_id)
+                && sightings.is_due(now, &task.task_queue_id, Some(worker))
+            {
+                workers::seen(tx, now, &task.task_queue_id, worker)?;
+            }
             let text = task::load_definition(tx, &task_id)?;
             Ok(reclaimed.map(|task| (task, text)))
         })
         .await??;
+    if let Some(worker) = holder(&task, run_id) {
+        // Perhaps it was no longer ago; then it is looked up a little sooner than it need be.
+        let id = &task.task_queue_id;
+        if queue.sightings.is_due(now, id, Some(worker)) {
+            queue.sightings.note(now, id, Some(worker));
+        }
+    }
     let text = text.ok_or_else(|| ApiError::internal("a task has no definition"))?;
     Ok(Reply::json(&ClaimBody::new(
         &queue, now, &task, run_id, &text, false,

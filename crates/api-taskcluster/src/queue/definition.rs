@@ -110,6 +110,11 @@ impl<'a> Definition<'a> {
             .unwrap_or(default)
     }
 
+    /// The project the task belongs to.
+    pub(super) fn project_id(&self) -> &str {
+        self.text("projectId", "none")
+    }
+
     /// The parameters of the scopes that creating this task requires.
     pub(super) fn scope_parameters(&self) -> Vec<(&'static str, Param<'_>)> {
         let (provisioner_id, worker_type) = split_queue_id(&self.task_queue_id);
@@ -122,7 +127,7 @@ impl<'a> Definition<'a> {
         vec![
             ("scopes", Param::from(self.scopes.as_slice())),
             ("routes", Param::from(self.routes.as_slice())),
-            ("projectId", Param::from(self.text("projectId", "none"))),
+            ("projectId", Param::from(self.project_id())),
             ("schedulerId", Param::from(self.text("schedulerId", "-"))),
             ("priorities", Param::from(priorities)),
             ("provisionerId", Param::from(provisioner_id)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use taskyard_engine::task::{self, Listed, Refusal};
+use taskyard_engine::task::{self, Group, Listed, Place, Refusal, group_key};
 
 use super::Queue;
 use super::status::DefinitionAndStatus;
@@ -12,6 +12,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::paging;
 use crate::reply::Reply;
+use taskyard_access::Param;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +50,65 @@ pub(super) async fn get_task_group(queue: Arc<Queue>, call: Call) -> Result<Repl
     let group = queue.store.read(move |tx| task::group(tx, &id)).await?;
     let group = group.ok_or_else(|| no_group(&call))?;
     Ok(Reply::json(&GroupBody::new(&group)))
+}
+
+/// The group that a call is about, if the caller may do with it what the method does.
+pub(super) async fn authorized(queue: &Queue, call: &Call) -> Result<Group, ApiError> {
+    let id = call.param("taskGroupId").to_owned();
+    let group = queue.store.read(move |tx| task::group(tx, &id)).await?;
+    let group = group.ok_or_else(|| no_group(call))?;
+    call.authorize(&[("schedulerId", Param::from(group.scheduler_id.as_str()))])?;
+    Ok(group)
+}
+
+pub(super) async fn seal_task_group(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    let id = authorized(&queue, &call).await?.id;
+    let now = queue.clock.now();
+    let group = queue
+        .store
+        .write(group_key(&id), move |tx| task::seal(tx, now, &id))
+        .await??;
+    Ok(Reply::json(&GroupBody::new(&group)))
+}
+
+/// Tasks that are cancelled in one go, so that others get their turn in between.
+const CANCELLED_AT_ONCE: usize = 50;
+
+pub(super) async fn cancel_task_group(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body<'a> {
+        task_group_id: &'a str,
+        task_group_size: usize,
+        cancelled_count: usize,
+        task_ids: &'a [String],
+    }
+    let group = authorized(&queue, &call).await?;
+    if group.sealed.is_none() {
+        return Err(Refusal::NotSealed(group.id).into());
+    }
+    let now = queue.clock.now();
+    let mut cancelled = Vec::new();
+    let mut after: Option<Place> = Some((false, String::new()));
+    while let Some(place) = after {
+        let id = group.id.clone();
+        let portion = queue
+            .store
+            .write(group_key(&group.id), move |tx| {
+                task::cancel_members(tx, now, &id, &place, CANCELLED_AT_ONCE)
+            })
+            .await??;
+        cancelled.extend(portion.changed.into_iter().map(|task| task.id));
+        after = portion.next;
+    }
+    let id = group.id.clone();
+    let size = queue.store.read(move |tx| task::group_size(tx, &id));
+    Ok(Reply::json(&Body {
+        task_group_id: &group.id,
+        task_group_size: size.await?,
+        cancelled_count: cancelled.len(),
+        task_ids: &cancelled,
+    }))
 }
 
 fn no_group(call: &Call) -> ApiError {

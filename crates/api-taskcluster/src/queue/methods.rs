@@ -1,9 +1,12 @@
 //! The queue's table of contents.
 
+mod groups;
+mod metadata;
+
 use serde_json::json;
 
 use super::Queue;
-use super::{artifacts, claims, counts, groups, reports, tasks};
+use super::{artifacts, claims, reports, tasks};
 use crate::method::Verb::{Get, Post, Put};
 use crate::method::{Method, handler};
 use crate::monitoring;
@@ -22,9 +25,10 @@ pub(super) fn methods() -> Vec<Method<Queue>> {
     [
         monitoring::methods(),
         task_methods(),
+        groups::methods(),
         worker_methods(),
         artifact_methods(),
-        listing_methods(),
+        metadata::methods(),
     ]
     .into_iter()
     .flatten()
@@ -71,7 +75,7 @@ fn task_methods() -> Vec<Method<Queue>> {
             "listTaskGroup",
             Get,
             "/task-group/<taskGroupId>/list",
-            handler!(groups::list_task_group),
+            handler!(super::groups::list_task_group),
         )
         .scopes(json!("queue:list-task-group:<taskGroupId>"))
         .query(PAGED)
@@ -85,7 +89,7 @@ fn task_methods() -> Vec<Method<Queue>> {
             "getTaskGroup",
             Get,
             "/task-group/<taskGroupId>",
-            handler!(groups::get_task_group),
+            handler!(super::groups::get_task_group),
         )
         .scopes(json!("queue:list-task-group:<taskGroupId>"))
         .output("v1/task-group-response.json#")
@@ -98,7 +102,7 @@ fn task_methods() -> Vec<Method<Queue>> {
             "listDependentTasks",
             Get,
             "/task/<taskId>/dependents",
-            handler!(groups::list_dependent_tasks),
+            handler!(super::groups::list_dependent_tasks),
         )
         .scopes(json!("queue:list-dependent-tasks:<taskId>"))
         .query(PAGED)
@@ -291,6 +295,41 @@ fn artifact_methods() -> Vec<Method<Queue>> {
             "Records an artifact of a run; bytes follow by PUT.",
         ),
         Method::new(
+            "finishArtifact",
+            Put,
+            "/task/<taskId>/runs/<runId>/artifacts/<name>",
+            handler!(artifacts::finish_artifact),
+        )
+        .scopes(json!("queue:create-artifact:<taskId>/<runId>"))
+        .input("v1/finish-artifact-request.json#")
+        .told_by("uploadId")
+        .about(
+            ARTIFACTS,
+            "Finish an artifact",
+            "Says that the object of an object artifact has been uploaded; now it can be fetched.",
+        ),
+        Method::new(
+            "completeArtifact",
+            Put,
+            "/task/<taskId>/runs/<runId>/artifacts/<name>",
+            handler!(artifacts::complete_artifact),
+        )
+        .scopes(json!({"AnyOf": [
+            "queue:create-artifact:<taskId>/<runId>",
+            {"AllOf": [
+                "queue:create-artifact:<name>",
+                "assume:worker-id:<workerGroup>/<workerId>",
+            ]},
+        ]}))
+        .input("v1/put-artifact-request.json#")
+        .told_by("etags")
+        .experimental()
+        .about(
+            ARTIFACTS,
+            "Complete an artifact",
+            "Says that all parts of a blob artifact have been uploaded; now it can be fetched.",
+        ),
+        Method::new(
             "listArtifacts",
             Get,
             "/task/<taskId>/runs/<runId>/artifacts",
@@ -395,41 +434,6 @@ fn artifact_methods() -> Vec<Method<Queue>> {
             ARTIFACTS,
             "Latest artifact content",
             "As artifact, of the last run.",
-        ),
-    ]
-}
-
-fn listing_methods() -> Vec<Method<Queue>> {
-    vec![
-        Method::new(
-            "pendingTasks",
-            Get,
-            "/pending/<taskQueueId>",
-            handler!(counts::pending_tasks),
-        )
-        .scopes(json!("queue:pending-count:<taskQueueId>"))
-        .output("v1/pending-tasks-response.json#")
-        .deprecated()
-        .about(
-            "Worker Metadata",
-            "Number of pending tasks",
-            "How many tasks of a queue wait.",
-        ),
-        Method::new(
-            "taskQueueCounts",
-            Get,
-            "/task-queues/<taskQueueId>/counts",
-            handler!(counts::task_queue_counts),
-        )
-        .scopes(json!({"AllOf": [
-            "queue:pending-count:<taskQueueId>",
-            "queue:claimed-count:<taskQueueId>",
-        ]}))
-        .output("v1/task-queue-counts-response.json#")
-        .about(
-            "Worker Metadata",
-            "Counts of a queue",
-            "How many tasks wait and how many run.",
         ),
     ]
 }

@@ -1,16 +1,28 @@
 //! The queue: tasks, their runs and artifacts.
 
 mod artifacts;
+mod batches;
+mod built_in;
+mod byte_range;
 mod claims;
 mod counts;
 mod definition;
-mod files;
+mod exchanges;
+pub(crate) mod files;
 mod groups;
+mod listings;
+mod messages;
 mod methods;
+mod priorities;
+mod provisioners;
 mod reports;
+mod sightings;
 mod status;
+mod task_queues;
 mod tasks;
-mod transfer;
+pub(crate) mod transfer;
+mod upkeep;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +34,14 @@ use taskyard_store::Store;
 
 use crate::monitoring::Monitored;
 use crate::service::{Context, Service};
+use sightings::Sightings;
 
-pub use files::Files;
+pub use built_in::BuiltIn;
+pub(crate) use exchanges::EXCHANGES;
+pub use files::{Bucket, Files};
+pub(crate) use messages::QueueMessages;
 pub use transfer::Transfers;
+pub use upkeep::{remove_broken_off, remove_orphans, upkeep};
 
 /// The client that issues the credentials of tasks. It holds everything, since a task may be given
 /// any scope that its creator holds.
@@ -39,6 +56,7 @@ pub struct Queue {
     transfers: Arc<Transfers>,
     claim_timeout: Duration,
     draining: Draining,
+    sightings: Arc<Sightings>,
     started: taskyard_engine::Timestamp,
 }
 
@@ -65,6 +83,7 @@ impl Queue {
             transfers: parts.transfers,
             claim_timeout: parts.claim_timeout,
             draining: parts.draining,
+            sightings: Arc::default(),
             started: context.clock.now(),
         };
         Service::new("queue", methods::ABOUT, methods::methods(), queue, context)
@@ -81,7 +100,14 @@ impl Monitored for Queue {
     }
 }
 
-/// Uploads and downloads of artifacts, with URLs signed by `sealer` and bytes in `files`.
-pub fn transfers(root_url: &str, sealer: Arc<Sealer>, files: Files, clock: Clock) -> Transfers {
-    Transfers::new(root_url.to_owned(), sealer, files, clock)
+/// Uploads and downloads of artifacts and objects, with URLs signed by `sealer`, bytes in `files`
+/// and their records in `store`.
+pub fn transfers(
+    root_url: &str,
+    sealer: Arc<Sealer>,
+    files: Files,
+    store: Store,
+    clock: Clock,
+) -> Transfers {
+    Transfers::new(root_url.to_owned(), sealer, files, store, clock)
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use taskyard_access::Param;
+use serde_json::{Value, json};
+use taskyard_access::{Param, Rendered};
 use taskyard_engine::Timestamp;
-use taskyard_engine::task::{self, Refusal, Task, group_key};
+use taskyard_engine::task::{self, NewTask, Refusal, Task, group_key};
 use taskyard_store::{Error, Key, Tx};
 
 use super::Queue;
 use super::definition::Definition;
 use super::status::{definition, split_queue_id, status_reply};
-use crate::call::Call;
+use crate::call::{Call, require};
 use crate::error::ApiError;
 use crate::reply::Reply;
 
@@ -43,7 +44,37 @@ pub(super) async fn create_task(queue: Arc<Queue>, call: Call) -> Result<Reply, 
     let task_id = call.param("taskId");
     let definition = Definition::new(task_id, &call.payload)?;
     call.authorize(&definition.scope_parameters())?;
-    let new = definition.into_task(call.now)?;
+    create(&queue, definition.into_task(call.now)?).await
+}
+
+/// As createTask, for a task that waits until somebody schedules it: it depends on itself.
+pub(super) async fn define_task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
+    let task_id = call.param("taskId");
+    let mut body = (*call.payload).clone();
+    waits_for_itself(&mut body, task_id);
+    let definition = Definition::new(task_id, &body)?;
+    let mut parameters = definition.scope_parameters();
+    // The ways of clients that are older than priorities are closed, as they are for createTask.
+    parameters.push(("legacyScopes", Param::Flag(false)));
+    call.authorize(&parameters)?;
+    let project = format!("queue:create-task:project:{}", definition.project_id());
+    require(&call.caller, &Rendered::Scope(project))?;
+    create(&queue, definition.into_task(call.now)?).await
+}
+
+fn waits_for_itself(body: &mut Value, task_id: &str) {
+    let Some(body) = body.as_object_mut() else {
+        return;
+    };
+    let dependencies = body.entry("dependencies").or_insert_with(|| json!([]));
+    if let Some(dependencies) = dependencies.as_array_mut()
+        && !dependencies.iter().any(|known| known == task_id)
+    {
+        dependencies.insert(0, task_id.into());
+    }
+}
+
+async fn create(queue: &Queue, new: NewTask) -> Result<Reply, ApiError> {
     let now = queue.clock.now();
     let key = group_key(&new.group_id);
     let created = queue

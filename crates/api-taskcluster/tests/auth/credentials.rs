@@ -195,6 +195,48 @@ on_both_databases! {
         assert!(refused(named).await.contains("disabled"));
     }
 
+    async fn what_was_signed_in_time_is_worth_nothing_when_its_credentials_have_ended(kind) {
+        let house = House::new(kind).await;
+        let mut body = house.definition(&["auth:current-scopes"]);
+        let end = house.clock.now().plus(Duration::from_mins(10)).to_iso();
+        body["expires"] = end.into();
+        let made = house.call("createClient", &["short"], Some(body)).await.granted();
+        let short = crate::house::credentials(&made);
+        let long = house.client("long", &["auth:current-scopes"]).await;
+        let wanted = ["auth:current-scopes"];
+        let issued = issue(&house, &long, None, &wanted, (0, 300));
+        let sign = |who: &Credentials| {
+            let header = house.header(who, "GET", TARGET, None);
+            [HeaderValue::from_str(&header).unwrap()]
+        };
+        let signed = [sign(&short), sign(&issued), sign(&long)];
+        for header in &signed {
+            current(&house, header).await.granted();
+        }
+        // Within the quarter of an hour in which a repeat is fine, were it not for that.
+        house.wait(Duration::from_mins(14));
+        for header in &signed[..2] {
+            let text = current(&house, header).await.refused(401, "AuthenticationFailed");
+            assert!(text.contains("expir"), "{text}");
+        }
+        current(&house, &signed[2]).await.granted();
+    }
+
+    async fn nobody_issues_in_the_name_of_another(kind) {
+        let house = House::new(kind).await;
+        let victim = house.client("victim", &["*"]).await;
+        let forger = house.client("forger", &["auth:current-scopes", "auth:create-client:*"]).await;
+        let wanted = ["auth:current-scopes"];
+        // A certificate that is whole in itself, signed with a token that is somebody else's.
+        let disguised = Credentials { access_token: forger.access_token.clone(), ..victim };
+        for name in [None, Some("forger/x")] {
+            let forged = issue(&house, &disguised, name, &wanted, (-60, 3600));
+            let answer = house.call_as(Some(&forged), "currentScopes", &[], None).await;
+            let text = answer.refused(401, "AuthenticationFailed");
+            assert!(text.contains("signature"), "{text}");
+        }
+    }
+
     async fn authorized_scopes_narrow_and_never_widen(kind) {
         let house = House::new(kind).await;
         house.role("anonymous", &["public:*"]).await;

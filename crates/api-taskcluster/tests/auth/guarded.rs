@@ -104,6 +104,7 @@ on_both_databases! {
                 secret: "tunnel-secret".into(),
             }),
             websocktunnel: Some("socket-secret".into()),
+            ..Guarded::default()
         };
         let house = House::guarding(kind, guarded).await;
         let now = house.clock.now().millis() / 1000;

@@ -273,7 +273,12 @@ pub(crate) fn credentials(answer: &Value) -> Credentials {
 
 /// A directory over a database, as a node opens it.
 pub(crate) async fn open(database: &Database) -> Arc<Directory> {
-    let store = database.open(taskyard_access::directory::MIGRATIONS);
+    let migrations = [
+        taskyard_events::MIGRATIONS,
+        taskyard_access::directory::MIGRATIONS,
+    ]
+    .concat();
+    let store = database.open(&migrations);
     let sealer = Arc::new(Sealer::new(&[7; 32]));
     Arc::new(
         Directory::open(store, sealer, false)

@@ -12,8 +12,12 @@
 mod bad_input;
 mod clients;
 mod credentials;
+mod github;
 mod guarded;
 mod hawk;
 mod history;
 mod house;
+mod outside;
 mod roles;
+mod stand_in;
+mod standing;

@@ -220,6 +220,15 @@ on_both_databases! {
         house.call("claimTask", &[&late, "0"], body).await.refused(409, "RequestConflict");
     }
 
+    async fn a_run_that_was_claimed_as_work_cannot_be_claimed_by_its_number(kind) {
+        let house = House::new(kind).await;
+        let (id, _) = house.claimed(json!({})).await;
+        let holder = Some(json!({"workerGroup": "group", "workerId": "worker"}));
+        let before = house.status(&id).await;
+        house.call("claimTask", &[&id, "0"], holder).await.refused(409, "RequestConflict");
+        assert_eq!(house.status(&id).await, before);
+    }
+
     async fn a_run_that_was_claimed_by_number_is_claimed_no_more(kind) {
         let house = House::new(kind).await;
         let (first, second) = (house.create(json!({})).await, house.create(json!({})).await);

@@ -86,6 +86,9 @@ on_both_databases! {
             for (method, args) in [
                 ("listTaskGroup", vec![id.as_str()]), ("listDependentTasks", vec![&id]),
                 ("listArtifacts", vec![&id, "0"]), ("listLatestArtifacts", vec![&id]),
+                ("listPendingTasks", vec!["prov/type"]), ("listClaimedTasks", vec!["prov/type"]),
+                ("listTaskQueues", vec![]), ("listProvisioners", vec![]),
+                ("listWorkerTypes", vec!["prov"]), ("listWorkers", vec!["prov", "type"]),
             ] {
                 let answer = house.get_with(method, &args, &query).await;
                 assert_eq!(answer.status, 400, "{method} {token} {answer:?}");

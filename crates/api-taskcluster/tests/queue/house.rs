@@ -8,6 +8,7 @@ use http::Request;
 use serde_json::{Value, json};
 use taskyard_access::directory::Directory;
 use taskyard_access::{Sealer, slugid};
+use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, Files, Queue, Transfers};
 use taskyard_api_taskcluster::schema::Schemas;
 use taskyard_api_taskcluster::{Context, Service};
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::answer::Answer;
 use crate::ask::Ask;
+use crate::bucket;
 use crate::who::Who;
 
 /// The root URL that clients of the house use.
@@ -32,6 +34,13 @@ pub(crate) const CLAIM: Duration = Duration::from_mins(20);
 /// How long anything that should happen at once is waited for.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
+/// Where a house keeps its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Folder,
+    Bucket,
+}
+
 pub(crate) struct House {
     pub(crate) service: Arc<Service<Queue>>,
     pub(crate) transfers: Arc<Transfers>,
@@ -42,7 +51,8 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) files: Files,
     pub(crate) folder: TempDir,
-    pub(crate) reference: Value,
+    pub(crate) objects: Arc<Service<Objects>>,
+    references: [Value; 2],
     root: taskyard_access::Credentials,
     // Dropped last: the store lets go of the database before that is removed.
     pub(crate) database: Database,
@@ -51,6 +61,7 @@ pub(crate) struct House {
 /// The tables that a queue needs.
 pub(crate) fn migrations() -> Vec<Migration> {
     [
+        taskyard_events::MIGRATIONS,
         taskyard_engine::MIGRATIONS,
         taskyard_access::directory::MIGRATIONS,
     ]
@@ -59,12 +70,17 @@ pub(crate) fn migrations() -> Vec<Migration> {
 
 impl House {
     pub(crate) async fn new(kind: Kind) -> Self {
-        let database = Database::new(kind);
-        let store = database.open(&migrations());
-        Self::over(database, store).await
+        Self::at(kind, Place::Folder).await
     }
 
-    async fn over(database: Database, store: Store) -> Self {
+    /// A house that keeps its files in `place`.
+    pub(crate) async fn at(kind: Kind, place: Place) -> Self {
+        let database = Database::new(kind);
+        let store = database.open(&migrations());
+        Self::over(database, store, place).await
+    }
+
+    async fn over(database: Database, store: Store, place: Place) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::default();
         let sealer = Arc::new(Sealer::new(&[7; 32]));
@@ -83,11 +99,20 @@ impl House {
             schemas: Arc::clone(&schemas),
             trust_forwarded: false,
         };
-        let files = Files::open(folder.path().to_owned())
-            .await
-            .expect("a folder for files");
-        let transfers = queue::transfers(ROOT_URL, sealer, files.clone(), clock.clone());
+        let files = match place {
+            Place::Folder => Files::open(folder.path().to_owned()).await,
+            Place::Bucket => Files::bucket(bucket::new().await).await,
+        };
+        let files = files.expect("a place for files");
+        let transfers = queue::transfers(
+            ROOT_URL,
+            sealer,
+            files.clone(),
+            store.clone(),
+            clock.clone(),
+        );
         let transfers = Arc::new(transfers);
+        let objects = Objects::service(store.clone(), Arc::clone(&transfers), context.clone());
         let draining = Draining::new();
         let parts = queue::Parts {
             store: store.clone(),
@@ -102,8 +127,9 @@ impl House {
             certificate: None,
         };
         House {
-            reference: service.reference(),
+            references: [service.reference(), objects.reference()],
             service,
+            objects: Arc::new(objects),
             transfers,
             schemas,
             clock,
@@ -143,8 +169,8 @@ impl House {
         args: &[&str],
         body: Option<Value>,
     ) -> Answer {
-        let entry = self.entry(method);
-        let mut ask = Ask::new(&verb(entry), &target(entry, args)).by(who.clone());
+        let (service, entry) = self.entry_of(method);
+        let mut ask = Ask::new(&verb(entry), &target(service, entry, args)).by(who.clone());
         if let Some(body) = body {
             ask = ask.json(&body);
         }
@@ -155,8 +181,8 @@ impl House {
 
     /// Calls a method with a query.
     pub(crate) async fn get_with(&self, method: &str, args: &[&str], query: &str) -> Answer {
-        let entry = self.entry(method);
-        let target = format!("{}?{query}", target(entry, args));
+        let (service, entry) = self.entry_of(method);
+        let target = format!("{}?{query}", target(service, entry, args));
         let answer = self
             .ask(Ask::new(&verb(entry), &target).by(self.root()))
             .await;
@@ -164,13 +190,19 @@ impl House {
         answer
     }
 
-    /// What the reference says of a method.
-    pub(crate) fn entry(&self, method: &str) -> &Value {
-        let entries = self.reference["entries"].as_array().expect("entries");
-        entries
-            .iter()
-            .find(|entry| entry["name"] == method)
-            .expect(method)
+    /// The service that has a method, and what its reference says of it. The queue comes first.
+    fn entry_of(&self, method: &str) -> (&str, &Value) {
+        let found = self.references.iter().find_map(|reference| {
+            let entries = reference["entries"].as_array().expect("entries");
+            let entry = entries.iter().find(|entry| entry["name"] == method)?;
+            Some((reference["serviceName"].as_str().expect("a name"), entry))
+        });
+        found.expect(method)
+    }
+
+    /// The queue's reference.
+    pub(crate) fn reference(&self) -> &Value {
+        &self.references[0]
     }
 
     /// Sends a request and reads all of its answer.
@@ -182,13 +214,15 @@ impl House {
     async fn answer(&self, request: Request<Body>) -> axum::response::Response {
         if request.uri().path().starts_with(self.transfers.prefix()) {
             self.transfers.answer(request).await
+        } else if request.uri().path().starts_with("/api/object/") {
+            self.objects.answer(request).await
         } else {
             self.service.answer(request).await
         }
     }
 
     fn check(&self, method: &str, args: &[&str], answer: &Answer) {
-        let entry = self.entry(method);
+        let (service, entry) = self.entry_of(method);
         let told = |problem: &str| format!("{method} {args:?}: {problem} in {answer:?}");
         // 424 is the content of an artifact, and has neither schema nor error code.
         if answer.status == 424 {
@@ -197,7 +231,9 @@ impl House {
         if answer.status < 400 {
             if let Some(output) = entry["output"].as_str() {
                 let mut body = answer.json.clone();
-                let checked = self.schemas.validate(&format!("queue/{output}"), &mut body);
+                let checked = self
+                    .schemas
+                    .validate(&format!("{service}/{output}"), &mut body);
                 assert_eq!(checked, Ok(()), "{}", told("not the promised schema"));
                 assert_eq!(body, answer.json, "{}", told("a default was left out"));
             }
@@ -304,6 +340,13 @@ impl House {
         }
     }
 
+    /// How many files or objects are stored, finished or not.
+    pub(crate) async fn stored(&self) -> usize {
+        use futures_util::TryStreamExt as _;
+        let objects: Vec<_> = self.files.all().try_collect().await.expect("a list");
+        objects.len()
+    }
+
     /// So much later than now.
     pub(crate) fn later(&self, time: Duration) -> String {
         self.clock.now().plus(time).to_iso()
@@ -320,7 +363,7 @@ fn verb(entry: &Value) -> String {
 }
 
 /// The path of a method, with every argument escaped as clients do.
-fn target(entry: &Value, args: &[&str]) -> String {
+fn target(service: &str, entry: &Value, args: &[&str]) -> String {
     let mut path = entry["route"].as_str().expect("a route").to_owned();
     let names = entry["args"].as_array().expect("args");
     assert_eq!(names.len(), args.len(), "{path}");
@@ -328,7 +371,7 @@ fn target(entry: &Value, args: &[&str]) -> String {
         let hole = format!("<{}>", name.as_str().expect("a name"));
         path = path.replace(&hole, &escaped(arg));
     }
-    format!("/api/queue/v1{path}")
+    format!("/api/{service}/v1{path}")
 }
 
 /// Percent-encoded as a piece of a path.

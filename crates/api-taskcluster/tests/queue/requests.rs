@@ -118,7 +118,7 @@ async fn options_tell_the_verbs_of_a_path() {
         (format!("/task/{id}/"), "GET, HEAD, OPTIONS, PUT"),
         (
             format!("/task/{id}/runs/0/artifacts/a%2Fb"),
-            "GET, HEAD, OPTIONS, POST",
+            "GET, HEAD, OPTIONS, POST, PUT",
         ),
         (format!("/claim-work/{QUEUE}"), "OPTIONS, POST"),
     ] {

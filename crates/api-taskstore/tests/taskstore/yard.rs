@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use taskyard_access::{Directory, Sealer, directory};
 use taskyard_api_taskstore::{Parts, Taskstore};
-use taskyard_engine::artifact::Artifact;
 use taskyard_engine::clock::Clock;
+use taskyard_engine::content::Stored;
 use taskyard_engine::timer::{ArtifactBytes, Timer};
 use taskyard_engine::{MIGRATIONS, Timestamp, group};
 use taskyard_http::{Draining, Limits};
@@ -68,7 +68,13 @@ impl Yard {
 
     async fn build(kind: Kind, open_to_all: bool, with_peer: bool) -> Self {
         let database = Database::new(kind);
-        let migrations = [MIGRATIONS, group::MIGRATIONS, directory::MIGRATIONS].concat();
+        let migrations = [
+            taskyard_events::MIGRATIONS,
+            MIGRATIONS,
+            group::MIGRATIONS,
+            directory::MIGRATIONS,
+        ]
+        .concat();
         let store = database.open(&migrations);
         let folder = tempfile::tempdir().expect("a folder");
         let (clock, draining) = (Clock::default(), Draining::new());
@@ -205,7 +211,7 @@ struct NoBytes;
 impl ArtifactBytes for NoBytes {
     fn remove<'a>(
         &'a self,
-        _artifact: &'a Artifact,
+        _stored: &'a Stored,
     ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
         Box::pin(async { Ok(()) })
     }

@@ -1,0 +1,392 @@
+//! Messages of what happens to tasks, made of the event log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use taskyard_engine::task::event::{self, ArtifactFacts, GroupEvent, TaskEvent};
+use taskyard_engine::task::{self, Exception, Run, State, Task};
+use taskyard_events::{Event, Exchange, Message, Translate};
+use taskyard_store::{Error, Tx};
+
+use super::exchanges::{
+    ARTIFACT_CREATED, EXCHANGES, TASK_COMPLETED, TASK_DEFINED, TASK_EXCEPTION, TASK_FAILED,
+    TASK_GROUP_PRIORITY_CHANGED, TASK_GROUP_RESOLVED, TASK_GROUP_SEALED, TASK_PENDING,
+    TASK_PRIORITY_CHANGED, TASK_RUNNING,
+};
+use super::status::{Status, split_queue_id};
+
+/// Tasks whose definitions are remembered: a task's events come close to each other.
+const REMEMBERED: usize = 4096;
+
+/// Makes messages of what happens to tasks and groups.
+#[derive(Debug)]
+pub(crate) struct QueueMessages {
+    exchanges: Vec<(Arc<str>, &'static Exchange)>,
+    known: Mutex<Remembered>,
+}
+
+/// What messages need of a task's definition.
+#[derive(Debug)]
+struct Facts {
+    /// `route.<route>` for each of its routes.
+    cc: Vec<String>,
+    /// Its tags, as JSON.
+    tags: Box<RawValue>,
+}
+
+/// The definitions of the tasks that were asked for last, in two generations: what the older one
+/// has is forgotten when the younger one is full.
+#[derive(Debug, Default)]
+struct Remembered {
+    younger: HashMap<i64, Arc<Facts>>,
+    older: HashMap<i64, Arc<Facts>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TaskMessage<'a> {
+    version: u32,
+    status: Status<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact: Option<ArtifactBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_priority: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_priority: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<Tagged<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tagged<'a> {
+    tags: &'a RawValue,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArtifactBody<'a> {
+    storage_type: &'a str,
+    name: &'a str,
+    expires: String,
+    content_type: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupMessage<'a> {
+    version: u32,
+    task_group_id: &'a str,
+    scheduler_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_priority: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks_affected: Option<u64>,
+}
+
+impl Default for QueueMessages {
+    fn default() -> Self {
+        QueueMessages {
+            exchanges: EXCHANGES.named(),
+            known: Mutex::default(),
+        }
+    }
+}
+
+impl Translate for QueueMessages {
+    fn kinds(&self) -> &'static [&'static str] {
+        &[
+            event::CREATED,
+            event::PENDING,
+            event::CLAIMED,
+            event::COMPLETED,
+            event::FAILED,
+            event::EXCEPTION,
+            event::ARTIFACT_CREATED,
+            event::PRIORITY_CHANGED,
+            event::GROUP_RESOLVED,
+            event::GROUP_SEALED,
+            event::GROUP_PRIORITY_CHANGED,
+        ]
+    }
+
+    fn translate(&self, tx: &mut Tx<'_>, event: &Event) -> Result<Vec<Message>, Error> {
+        match event.kind.as_str() {
+            event::GROUP_RESOLVED => self.of_group(event, &TASK_GROUP_RESOLVED),
+            event::GROUP_SEALED => self.of_group(event, &TASK_GROUP_SEALED),
+            event::GROUP_PRIORITY_CHANGED => self.of_group(event, &TASK_GROUP_PRIORITY_CHANGED),
+            kind => {
+                let told = TaskEvent::read(event)?;
+                let facts = self.facts(tx, told.task.number)?;
+                self.of_task(kind, &told, &facts)
+            }
+        }
+    }
+}
+
+impl QueueMessages {
+    fn of_task(&self, kind: &str, told: &TaskEvent, facts: &Facts) -> Result<Vec<Message>, Error> {
+        let about = About {
+            messages: self,
+            task: &told.task,
+            facts,
+        };
+        let run = told.run_id.zip(told.run());
+        Ok(match (kind, run) {
+            (event::CREATED, _) => {
+                // The status before anything else happened.
+                let defined = Task {
+                    runs: Vec::new(),
+                    ..told.task.clone()
+                };
+                let about = About {
+                    task: &defined,
+                    ..about
+                };
+                let mut messages = vec![about.message(&TASK_DEFINED, None, |_| {})?];
+                messages.extend(about.pending_run(&told.task, 0)?);
+                messages
+            }
+            (event::PENDING, Some((run_id, _))) => {
+                vec![about.message(&TASK_PENDING, Some((run_id, None)), |_| {})?]
+            }
+            (event::CLAIMED, Some((run_id, run))) => {
+                vec![
+                    about.message(&TASK_RUNNING, Some((run_id, Some(run))), |body| {
+                        body.taken_until = run.taken_until.map(taskyard_engine::Timestamp::to_iso);
+                    })?,
+                ]
+            }
+            (event::COMPLETED, Some((run_id, run))) => {
+                vec![about.message(&TASK_COMPLETED, Some((run_id, Some(run))), |_| {})?]
+            }
+            (event::FAILED, Some((run_id, run))) => {
+                vec![about.message(&TASK_FAILED, Some((run_id, Some(run))), |_| {})?]
+            }
+            (event::EXCEPTION, Some((run_id, run))) => {
+                // Who had the run when the deadline passed is not to blame.
+                let is_late = run.exception == Some(Exception::DeadlineExceeded);
+                let had = (run_id, (!is_late).then_some(run));
+                let mut messages = vec![about.message(&TASK_EXCEPTION, Some(had), |_| {})?];
+                messages.extend(about.pending_run(&told.task, run_id + 1)?);
+                messages
+            }
+            (event::ARTIFACT_CREATED, Some((run_id, run))) => {
+                let Some(artifact) = &told.artifact else {
+                    return Ok(Vec::new());
+                };
+                let had = Some((run_id, Some(run)));
+                vec![about.message(&ARTIFACT_CREATED, had, |body| {
+                    body.artifact = Some(ArtifactBody::new(artifact));
+                    body.task = None;
+                })?]
+            }
+            (event::PRIORITY_CHANGED, _) => {
+                vec![about.message(&TASK_PRIORITY_CHANGED, None, |body| {
+                    body.old_priority = told.old_priority.map(task::Priority::as_str);
+                    body.new_priority = Some(told.task.priority.as_str());
+                    body.task = None;
+                })?]
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    fn of_group(&self, event: &Event, exchange: &Exchange) -> Result<Vec<Message>, Error> {
+        let GroupEvent {
+            group,
+            new_priority,
+        } = GroupEvent::read(event)?;
+        let (expires, sealed) = match new_priority {
+            None => (
+                Some(group.expires.to_iso()),
+                group.sealed.map(taskyard_engine::Timestamp::to_iso),
+            ),
+            Some(_) => (None, None),
+        };
+        let body = GroupMessage {
+            version: 1,
+            task_group_id: &group.id,
+            scheduler_id: &group.scheduler_id,
+            expires,
+            sealed,
+            new_priority: new_priority.map(|(priority, _)| priority.as_str()),
+            tasks_affected: new_priority.map(|(_, tasks)| tasks),
+        };
+        let words = [
+            ("taskGroupId", group.id.as_str()),
+            ("schedulerId", group.scheduler_id.as_str()),
+        ];
+        Ok(vec![self.message(exchange, &words, Vec::new(), &body)?])
+    }
+
+    fn message(
+        &self,
+        exchange: &Exchange,
+        words: &[(&str, &str)],
+        cc: Vec<String>,
+        body: &impl Serialize,
+    ) -> Result<Message, Error> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            Error::Statement(format!("no message for {}: {error}", exchange.exchange))
+        };
+        let routing_key = exchange
+            .routing_key(words)
+            .map_err(|error| unusable(&error))?;
+        let payload = serde_json::to_vec(body).map_err(|error| unusable(&error))?;
+        let name = self
+            .exchanges
+            .iter()
+            .find(|(_, known)| known.exchange == exchange.exchange)
+            .map(|(name, _)| Arc::clone(name))
+            .ok_or_else(|| unusable(&"it is not declared"))?;
+        Ok(Message {
+            exchange: name,
+            routing_key,
+            cc,
+            payload: Bytes::from(payload),
+        })
+    }
+
+    /// What messages about the task with this number need of its definition.
+    fn facts(&self, tx: &mut Tx<'_>, number: i64) -> Result<Arc<Facts>, Error> {
+        if let Some(known) = self.known.lock().get(number) {
+            return Ok(known);
+        }
+        let definition = task::definition_by_number(tx, number)?;
+        let facts = Arc::new(Facts::read(definition.as_deref())?);
+        self.known.lock().put(number, Arc::clone(&facts));
+        Ok(facts)
+    }
+}
+
+/// A task that messages are about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    messages: &'a QueueMessages,
+    task: &'a Task,
+    facts: &'a Facts,
+}
+
+impl About<'_> {
+    /// The message that run `run_id` waits, if it does.
+    fn pending_run(&self, task: &Task, run_id: usize) -> Result<Option<Message>, Error> {
+        let run = task.runs.get(run_id);
+        if run.is_none_or(|run| run.state != State::Pending) {
+            return Ok(None);
+        }
+        let about = About { task, ..*self };
+        about
+            .message(&TASK_PENDING, Some((run_id, None)), |_| {})
+            .map(Some)
+    }
+
+    /// A message about the task and perhaps one of its runs, which is named with its worker or
+    /// without; `more` adds what only some messages have.
+    fn message<'b>(
+        &'b self,
+        exchange: &Exchange,
+        run: Option<(usize, Option<&'b Run>)>,
+        more: impl FnOnce(&mut TaskMessage<'b>),
+    ) -> Result<Message, Error> {
+        let task = self.task;
+        let run_id = run.map(|(run_id, _)| run_id);
+        let worker = run.and_then(|(_, run)| run?.worker.as_ref());
+        let mut body = TaskMessage {
+            version: 1,
+            status: Status(task),
+            run_id,
+            worker_group: worker.map(|worker| worker.group.as_str()),
+            worker_id: worker.map(|worker| worker.id.as_str()),
+            taken_until: None,
+            artifact: None,
+            old_priority: None,
+            new_priority: None,
+            task: Some(Tagged {
+                tags: &self.facts.tags,
+            }),
+        };
+        more(&mut body);
+        let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
+        let number = run_id.map(|run_id| run_id.to_string());
+        let mut words = vec![
+            ("taskId", task.id.as_str()),
+            ("provisionerId", provisioner_id),
+            ("workerType", worker_type),
+            ("schedulerId", task.scheduler_id.as_str()),
+            ("taskGroupId", task.group_id.as_str()),
+        ];
+        words.extend(number.as_deref().map(|number| ("runId", number)));
+        words.extend(body.worker_group.map(|group| ("workerGroup", group)));
+        words.extend(body.worker_id.map(|id| ("workerId", id)));
+        let cc = self.facts.cc.clone();
+        self.messages.message(exchange, &words, cc, &body)
+    }
+}
+
+impl<'a> ArtifactBody<'a> {
+    fn new(artifact: &'a ArtifactFacts) -> Self {
+        ArtifactBody {
+            storage_type: &artifact.storage_type,
+            name: &artifact.name,
+            expires: artifact.expires.to_iso(),
+            content_type: &artifact.content_type,
+        }
+    }
+}
+
+impl Facts {
+    /// What a definition says; nothing if it is gone.
+    fn read(definition: Option<&str>) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            routes: Vec<String>,
+            tags: Option<Box<RawValue>>,
+        }
+        let part: Part = serde_json::from_str(definition.unwrap_or("{}"))
+            .map_err(|error| Error::Statement(format!("a stored definition: {error}")))?;
+        let tags = match part.tags {
+            Some(tags) => tags,
+            None => RawValue::from_string("{}".to_owned())
+                .map_err(|error| Error::Statement(error.to_string()))?,
+        };
+        let routes = part.routes.into_iter();
+        Ok(Facts {
+            cc: routes.map(|route| format!("route.{route}")).collect(),
+            tags,
+        })
+    }
+}
+
+impl Remembered {
+    fn get(&self, number: i64) -> Option<Arc<Facts>> {
+        let known = self
+            .younger
+            .get(&number)
+            .or_else(|| self.older.get(&number));
+        known.map(Arc::clone)
+    }
+
+    fn put(&mut self, number: i64, facts: Arc<Facts>) {
+        if self.younger.len() >= REMEMBERED {
+            self.older = std::mem::take(&mut self.younger);
+        }
+        self.younger.insert(number, facts);
+    }
+}
