@@ -60,6 +60,14 @@ pub enum Error {
         /// The worker's explanation.
         message: String,
     },
+    /// What was downloaded is not what was uploaded, or nobody can tell.
+    #[error("the download of {name} is not what was uploaded: {reason}")]
+    HashMismatch {
+        /// Name of the object.
+        name: String,
+        /// Which hash is another one.
+        reason: String,
+    },
     /// A local file could not be read or written.
     #[error("{what}: {reason}")]
     File {
@@ -80,6 +88,7 @@ impl Error {
             | Self::Connection { .. }
             | Self::Timeout { .. }
             | Self::Decode(_)
+            | Self::HashMismatch { .. }
             | Self::File { .. } => None,
         }
     }

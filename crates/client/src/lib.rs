@@ -16,13 +16,16 @@
 //! ```
 
 mod clock;
+pub mod cloudtasks;
 mod credentials;
 mod error;
 pub mod from_now;
+mod hashes;
 mod options;
 mod retry;
 mod service;
 pub mod slugid;
+pub mod stacks;
 pub mod taskcluster;
 pub mod taskstore;
 mod timestamp;

@@ -34,7 +34,7 @@ enum Identity {
     Unusable(Error),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     name: &'static str,
     version: &'static str,
@@ -185,6 +185,21 @@ impl Service {
         }
     }
 
+    /// Another service of the same deployment over the same connections, signing nothing. What the
+    /// scopes of this one are limited to says nothing about that one.
+    pub(crate) fn named(&self, name: &'static str, version: &'static str) -> Self {
+        let shared = Shared {
+            name,
+            version,
+            authorized_scopes: None,
+            ..Shared::clone(&self.shared)
+        };
+        Self {
+            shared: Arc::new(shared),
+            identity: Identity::Anonymous,
+        }
+    }
+
     /// The same service and connections, signing nothing.
     pub fn anonymous(&self) -> Self {
         Self {
@@ -281,6 +296,40 @@ impl Service {
         }
     }
 
+    /// Sends a `GET` once and hands out the answer while it arrives, for as long as it does.
+    pub(crate) async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<reqwest::Response, Error> {
+        let call = Call::get(path);
+        let url = parse(&self.url(path, query)?)?;
+        let mut request = self.shared.http.get(url.clone());
+        match &self.identity {
+            Identity::Anonymous => {}
+            Identity::Signer(signer) => {
+                let authorization = self.authorization(signer, &call, &url);
+                request = request.header(header::AUTHORIZATION, authorization);
+            }
+            Identity::Unusable(error) => return Err(error.clone()),
+        }
+        let timeout = self.shared.timeout;
+        let late = |_| Error::Timeout {
+            url: url.path().to_owned(),
+            after: timeout,
+        };
+        let answer = tokio::time::timeout(timeout, request.send()).await;
+        let answer = answer
+            .map_err(late)?
+            .map_err(|error| connection_error(&url, timeout, &error))?;
+        let status = answer.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        let body = read_body(answer, &url, timeout).await?;
+        Err(Error::from_answer(status, &body))
+    }
+
     fn authorization(&self, signer: &Signer, call: &Call<'_>, url: &Url) -> String {
         let target = target(url);
         let payload = call.body.as_deref().map(|body| Payload {
@@ -359,7 +408,7 @@ pub(crate) fn parse(url: &str) -> Result<Url, Error> {
 }
 
 /// An own connection pool. Redirects are results of the API, so they are not followed.
-fn pool(root: &Url) -> Result<reqwest::Client, Error> {
+pub(crate) fn pool(root: &Url) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
@@ -382,7 +431,7 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-async fn read_body(
+pub(crate) async fn read_body(
     mut answer: reqwest::Response,
     url: &Url,
     timeout: Duration,

@@ -1,5 +1,6 @@
 //! Bytes of artifacts: plain `PUT` and `GET` of addresses that the API hands out, never signed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -51,40 +52,58 @@ impl Service {
         content_encoding: Option<&str>,
         content: &Content,
     ) -> Result<(), Error> {
+        let encoding = content_encoding.map(|encoding| (header::CONTENT_ENCODING, encoding));
+        let headers = [(header::CONTENT_TYPE, content_type)]
+            .into_iter()
+            .chain(encoding)
+            .map(|(name, value)| (name.as_str().to_owned(), value.to_owned()))
+            .collect();
+        self.upload_with(put_url, &headers, content).await.map(drop)
+    }
+
+    /// Sends `content` to an upload address with exactly these headers; returns the `ETag` of the
+    /// answer.
+    ///
+    /// # Errors
+    /// As [`Service::upload`].
+    pub async fn upload_with(
+        &self,
+        put_url: &str,
+        headers: &BTreeMap<String, String>,
+        content: &Content,
+    ) -> Result<Option<String>, Error> {
         let url = parse(put_url)?;
-        self.repeat(|| self.put(&url, content_type, content_encoding, content))
-            .await
+        self.repeat(|| self.put(&url, headers, content)).await
     }
 
     async fn put(
         &self,
         url: &Url,
-        content_type: &str,
-        content_encoding: Option<&str>,
+        headers: &BTreeMap<String, String>,
         content: &Content,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let limit = self.shared.transfer_timeout;
         let (length, body) = match content {
             Content::Bytes(bytes) => (bytes.len() as u64, reqwest::Body::from(bytes.clone())),
             Content::File(path) => open(path).await?,
         };
-        let mut request = self
-            .shared
-            .http
-            .put(url.clone())
-            .timeout(limit)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::CONTENT_LENGTH, length);
-        if let Some(encoding) = content_encoding {
-            request = request.header(header::CONTENT_ENCODING, encoding);
+        let mut request = self.shared.http.put(url.clone()).timeout(limit);
+        for (name, value) in headers {
+            // The true length follows; a server that was told another one would refuse it.
+            if !name.eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str()) {
+                request = request.header(name, value);
+            }
         }
+        request = request.header(header::CONTENT_LENGTH, length);
         let lost = |error| connection_error(url, limit, &error);
         let answer = request.body(body).send().await.map_err(lost)?;
         let status = answer.status();
+        let etag = answer.headers().get(header::ETAG);
+        let etag = etag.and_then(|value| Some(value.to_str().ok()?.to_owned()));
         // Reading the answer to its end lets the connection be used again.
         let body = answer.bytes().await.map_err(lost)?;
         if status.is_success() {
-            Ok(())
+            Ok(etag)
         } else {
             Err(Error::from_answer(status.as_u16(), &body))
         }
@@ -112,30 +131,15 @@ impl Service {
     /// As [`Service::download`].
     pub async fn download_to_file(&self, url: &str, path: &Path) -> Result<Downloaded, Error> {
         let url = parse(url)?;
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let outcome = self
-            .repeat(|| async {
-                let mut file = File::create(&part)
-                    .await
-                    .map_err(|error| write_error(&error))?;
+        into_file(path, async |part| {
+            self.repeat(|| async {
+                let mut file = create(part).await?;
                 let answer = self.get(&url).await?;
                 self.copy(answer, &mut file).await
             })
-            .await;
-        let renamed = match outcome {
-            Ok(downloaded) => tokio::fs::rename(&part, path)
-                .await
-                .map(|()| downloaded)
-                .map_err(|error| write_error(&error)),
-            Err(error) => Err(error),
-        };
-        if renamed.is_err() {
-            // The error that is returned says more than a failure to clean up would.
-            let _ = tokio::fs::remove_file(&part).await;
-        }
-        renamed
+            .await
+        })
+        .await
     }
 
     async fn get(&self, url: &Url) -> Result<reqwest::Response, Error> {
@@ -200,6 +204,35 @@ impl Service {
             length,
         })
     }
+}
+
+/// Lets `write` write a file beside `path`, and puts it in its place if that succeeds.
+pub(crate) async fn into_file<T>(
+    path: &Path,
+    write: impl AsyncFnOnce(&Path) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let part = PathBuf::from(name);
+    let renamed = match write(&part).await {
+        Ok(written) => tokio::fs::rename(&part, path)
+            .await
+            .map(|()| written)
+            .map_err(|error| write_error(&error)),
+        Err(error) => Err(error),
+    };
+    if renamed.is_err() {
+        // The error that is returned says more than a failure to clean up would.
+        let _ = tokio::fs::remove_file(&part).await;
+    }
+    renamed
+}
+
+/// A new and empty file.
+pub(crate) async fn create(path: &Path) -> Result<File, Error> {
+    File::create(path)
+        .await
+        .map_err(|error| write_error(&error))
 }
 
 async fn open(path: &Path) -> Result<(u64, reqwest::Body), Error> {

@@ -5,60 +5,28 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod stand_in;
+
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use stand_in::{Seen, StandIn, json};
 use taskyard_access::{Client, HawkRequest, Outcome, Role, Roles, authenticate, payload_hash};
 use taskyard_client::{
     Content, Credentials, Error, Options, Retry,
     taskcluster::{ArtifactRequest, ClaimWorkRequest, Page, Queue},
 };
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-};
 
 const TASK: &str = "fN1SbArXTPSVFNUvaOlinQ";
 
-/// A request as it arrived.
-#[derive(Debug, Clone, Default)]
-struct Seen {
-    method: String,
-    target: String,
-    headers: HashMap<String, String>,
-    body: Vec<u8>,
+/// The queue that a stand-in plays.
+trait Plays {
+    fn queue(&self) -> Queue;
 }
 
-/// Answers requests in order, one per connection, and remembers them.
-struct StandIn {
-    root_url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl StandIn {
-    /// `answers` are status line, extra headers and body; the last one is repeated.
-    async fn start(answers: Vec<(&'static str, String, Vec<u8>)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let root_url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&seen);
-        tokio::spawn(async move {
-            let mut answers = answers.into_iter();
-            let mut last = None;
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                last = answers.next().or(last);
-                let (status, headers, body) = last.clone().unwrap();
-                let request = answer(stream, status, &headers, &body).await;
-                record.lock().unwrap().push(request);
-            }
-        });
-        Self { root_url, seen }
-    }
-
+impl Plays for StandIn {
     fn queue(&self) -> Queue {
         let retry = Retry {
             delay_factor: Duration::from_millis(1),
@@ -69,53 +37,6 @@ impl StandIn {
             .with_retry(retry);
         Queue::new(options).unwrap()
     }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-async fn answer(stream: TcpStream, status: &str, headers: &str, body: &[u8]) -> Seen {
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line).await.unwrap();
-    let mut words = line.split(' ').map(str::to_owned);
-    let mut seen = Seen {
-        method: words.next().unwrap(),
-        target: words.next().unwrap(),
-        ..Seen::default()
-    };
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            break;
-        };
-        let former = seen.headers.insert(name.to_lowercase(), value.to_owned());
-        assert_eq!(former, None, "the header {name} was sent twice");
-    }
-    let length = seen
-        .headers
-        .get("content-length")
-        .map_or(0, |text| text.parse().unwrap());
-    seen.body.resize(length, 0);
-    stream.read_exact(&mut seen.body).await.unwrap();
-    let head = format!(
-        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(body).await.unwrap();
-    stream.shutdown().await.unwrap();
-    seen
-}
-
-fn json(status: &'static str, body: &str) -> (&'static str, String, Vec<u8>) {
-    (
-        status,
-        "Content-Type: application/json\r\n".to_owned(),
-        body.as_bytes().to_vec(),
-    )
 }
 
 /// Checks the signature as a server does and returns the scopes granted and the payload's hash.
@@ -261,7 +182,7 @@ async fn a_refusal_is_not_repeated() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connection_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let root_url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let retry = Retry {

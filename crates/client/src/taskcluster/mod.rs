@@ -3,15 +3,25 @@
 mod artifact;
 mod auth;
 mod claim;
+mod events;
+pub mod exchange;
+mod object;
 mod queue;
 mod status;
 mod task;
 
 pub use artifact::{
-    Artifact, ArtifactContent, ArtifactRequest, ArtifactResponse, ArtifactsPage, Redirect,
+    Artifact, ArtifactContent, ArtifactRequest, ArtifactResponse, ArtifactsPage, BlobPart,
+    BlobRequest, Redirect, UploadRequest,
 };
 pub use auth::{Auth, Client, ClientDefinition, ClientWithToken, Role, RoleDefinition};
 pub use claim::{Claim, ClaimWorkRequest, ClaimWorkResponse, ExceptionReason, Reclaim};
+pub use events::{EventMessage, Events, Heard, Subscription};
+pub use exchange::{
+    AuthEvents, AwsProvisionerEvents, Binding, Exchange, GithubEvents, HooksEvents, NotifyEvents,
+    PurgeCacheEvents, QueueEvents, TreeherderEvents, WorkerManagerEvents,
+};
+pub use object::{NewUpload, Object, ObjectInfo};
 pub use queue::{Page, PendingTasks, Ping, Queue};
 pub use status::{Run, RunState, TaskState, TaskStatus, TaskStatusResponse};
 pub use task::{

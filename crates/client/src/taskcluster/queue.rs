@@ -6,11 +6,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::io::AsyncWrite;
 
 use crate::{
-    Call, Content, Credentials, Downloaded, Error, Options, Response, Result, Service,
+    Call, Content, Credentials, Downloaded, Error, Options, Response, Result, Service, Timestamp,
     taskcluster::{
         Artifact, ArtifactContent, ArtifactRequest, ArtifactResponse, ArtifactsPage, Claim,
-        ClaimWorkRequest, ClaimWorkResponse, DependentsPage, ExceptionReason, Reclaim, Redirect,
-        TaskAndStatus, TaskDefinition, TaskGroupPage, TaskStatus, TaskStatusResponse,
+        ClaimWorkRequest, ClaimWorkResponse, DependentsPage, ExceptionReason, NewUpload, Object,
+        Reclaim, Redirect, TaskAndStatus, TaskDefinition, TaskGroupPage, TaskStatus,
+        TaskStatusResponse,
     },
 };
 
@@ -356,6 +357,101 @@ impl Queue {
             .await
     }
 
+    /// Says that all parts of a `blob` were uploaded; `etags` are what each upload was answered with,
+    /// in the order of the requests.
+    pub async fn complete_artifact(
+        &self,
+        task_id: &str,
+        run_id: u32,
+        name: &str,
+        etags: &[String],
+    ) -> Result<()> {
+        let run = run_id.to_string();
+        let path = ["task", task_id, "runs", &run, "artifacts", name];
+        let body = serde_json::json!({ "etags": etags });
+        let call = Call::put(&path).json(&body)?;
+        self.service.send(call).await.map(drop)
+    }
+
+    /// Says that the object of an `object` artifact was uploaded.
+    pub async fn finish_artifact(
+        &self,
+        task_id: &str,
+        run_id: u32,
+        name: &str,
+        upload_id: &str,
+    ) -> Result<()> {
+        let run = run_id.to_string();
+        let path = ["task", task_id, "runs", &run, "artifacts", name];
+        let body = serde_json::json!({ "uploadId": upload_id });
+        let call = Call::put(&path).json(&body)?;
+        self.service.send(call).await.map(drop)
+    }
+
+    /// Creates an artifact of type `object`, uploads its bytes to the object service, and finishes
+    /// it.
+    ///
+    /// # Errors
+    /// `File` when they cannot be read.
+    pub async fn upload_object(
+        &self,
+        task_id: &str,
+        run_id: u32,
+        name: &str,
+        (expires, content_type): (Timestamp, &str),
+        content: &Content,
+    ) -> Result<()> {
+        let request = ArtifactRequest::Object {
+            expires,
+            content_type: content_type.to_owned(),
+            content_length: None,
+        };
+        let made = self
+            .create_artifact(task_id, run_id, name, &request)
+            .await?;
+        let (Some(object), Some(project_id), Some(upload_id), Some(credentials), Some(expires)) = (
+            made.name,
+            made.project_id,
+            made.upload_id,
+            made.credentials,
+            made.expires,
+        ) else {
+            return Err(Error::Decode(
+                "a new object artifact names no object".to_owned(),
+            ));
+        };
+        let upload = NewUpload {
+            project_id,
+            upload_id,
+            expires,
+            content_type: content_type.to_owned(),
+        };
+        Object::beside(&self.service, credentials)
+            .upload(&object, &upload, content)
+            .await?;
+        self.finish_artifact(task_id, run_id, name, &upload.upload_id)
+            .await
+    }
+
+    /// What is known of an artifact; of the last run if `run_id` is `None`.
+    pub async fn artifact_info(
+        &self,
+        task_id: &str,
+        run_id: Option<u32>,
+        name: &str,
+    ) -> Result<Artifact> {
+        match run_id.map(|run| run.to_string()) {
+            Some(run) => {
+                let path = ["task", task_id, "runs", &run, "artifact-info", name];
+                self.call(Call::get(&path)).await
+            }
+            None => {
+                self.call(Call::get(&["task", task_id, "artifact-info", name]))
+                    .await
+            }
+        }
+    }
+
     /// Where an artifact of a run stands, links followed.
     ///
     /// # Errors
@@ -432,7 +528,8 @@ impl Queue {
     /// Writes an artifact's bytes to `writer`; of the last run if `run_id` is `None`.
     ///
     /// # Errors
-    /// `Artifact` when it stands for an error, `File` when `writer` fails.
+    /// `Artifact` when it stands for an error, `File` when `writer` fails, `HashMismatch` when an
+    /// object is not what was uploaded.
     pub async fn download_artifact(
         &self,
         task_id: &str,
@@ -440,8 +537,10 @@ impl Queue {
         name: &str,
         writer: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Downloaded> {
-        let url = self.locate(task_id, run_id, name).await?;
-        self.service.download(&url, writer).await
+        match self.locate(task_id, run_id, name).await? {
+            Location::Url(url) => self.service.download(&url, writer).await,
+            Location::Object(object, name) => object.download(&name, writer).await,
+        }
     }
 
     /// Writes an artifact to the file `path`, which appears only when it is complete.
@@ -455,17 +554,36 @@ impl Queue {
         name: &str,
         path: &Path,
     ) -> Result<Downloaded> {
-        let url = self.locate(task_id, run_id, name).await?;
-        self.service.download_to_file(&url, path).await
+        match self.locate(task_id, run_id, name).await? {
+            Location::Url(url) => self.service.download_to_file(&url, path).await,
+            Location::Object(object, name) => object.download_to_file(&name, path).await,
+        }
     }
 
-    async fn locate(&self, task_id: &str, run_id: Option<u32>, name: &str) -> Result<String> {
+    async fn locate(&self, task_id: &str, run_id: Option<u32>, name: &str) -> Result<Location> {
         let redirect = match run_id {
             Some(run_id) => self.get_artifact(task_id, run_id, name).await?,
             None => self.get_latest_artifact(task_id, name).await?,
         };
-        Ok(redirect.url)
+        if redirect.storage_type.as_deref() != Some("object") {
+            return Ok(Location::Url(redirect.url));
+        }
+        // By way of the object service its hashes are known.
+        match self.artifact(task_id, run_id, name).await? {
+            ArtifactContent::Object { name, credentials } => Ok(Location::Object(
+                Object::beside(&self.service, credentials),
+                name,
+            )),
+            _ => Ok(Location::Url(redirect.url)),
+        }
     }
+}
+
+/// Where an artifact is fetched.
+enum Location {
+    Url(String),
+    /// From the object service, by this name.
+    Object(Object, String),
 }
 
 /// Reads an artifact's address: from the body, or from the header of deployments before v41.

@@ -116,6 +116,18 @@ pub struct Run {
 // === impl TaskState ===
 
 impl TaskState {
+    /// The word for it on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unscheduled => "unscheduled",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Exception => "exception",
+        }
+    }
+
     /// Whether nothing but a rerun can change it.
     pub fn is_resolved(self) -> bool {
         match self {

@@ -11,7 +11,7 @@ use super::task::{Stats, Task};
 use super::update::Update;
 use super::wire::{self, Envelope, WireTask};
 use super::worker::Worker;
-use crate::service::{connection_error, parse};
+use crate::service::{connection_error, parse, pool};
 use crate::{Options, Retry, clock, retry};
 
 /// `Content-Type` of every body sent.
@@ -366,23 +366,4 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 
 fn escape(name: &str) -> Result<String, Error> {
     Ok(crate::url::route(&[name])?)
-}
-
-fn pool(base: &Url) -> Result<reqwest::Client, crate::Error> {
-    let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_loopback = host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .tcp_nodelay(true);
-    // A proxy's loopback is not ours.
-    if is_loopback {
-        builder = builder.no_proxy();
-    }
-    builder
-        .build()
-        .map_err(|error| crate::Error::Usage(format!("cannot set up connections: {error}")))
 }
