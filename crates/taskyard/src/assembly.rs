@@ -7,31 +7,48 @@ use axum::Router;
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
 use taskyard_access::{Directory, Sealer};
+use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::{self, Auth};
-use taskyard_api_taskcluster::queue::{self, Files, Queue};
+use taskyard_api_taskcluster::events::{Events, Pace};
+use taskyard_api_taskcluster::object::Objects;
+use taskyard_api_taskcluster::queue::{self, BuiltIn, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
-use taskyard_api_taskcluster::{Context, References};
+use taskyard_api_taskcluster::{Context, References, exchange_names, translators};
 use taskyard_api_taskstore::Taskstore;
 use taskyard_client::Credentials;
+use taskyard_dispatch::Dispatcher;
 use taskyard_engine::clock::Clock;
 use taskyard_engine::timer::Timer;
+use taskyard_events::hub::Hub;
+use taskyard_events::relay::{Broker, Relay};
+use taskyard_events::retention::{self, Now};
 use taskyard_http::health::Health;
 use taskyard_http::{Api, Draining, Entrance, Traffic};
 use taskyard_store::{PostgresConfig, SqliteConfig, Store};
 use tokio::sync::Notify;
 
 use crate::background::Background;
-use crate::config::{Database, ServeConfig};
+use crate::cloud;
+use crate::config::{Artifacts, Database, ServeConfig};
 use crate::doors::Doors;
 use crate::figures::Figures;
+use crate::job_artifacts::JobArtifacts;
 use crate::queue_figures;
 use crate::{dev_clock, root};
 
 /// The APIs as the figures tell them apart. One line an API.
-const APIS: [Api; 5] = [
+const APIS: &[Api] = &[
     Api {
         prefix: "/api/auth/",
         name: "auth",
+    },
+    Api {
+        prefix: "/api/events/",
+        name: "events",
+    },
+    Api {
+        prefix: "/api/object/",
+        name: "object",
     },
     Api {
         prefix: "/api/queue/",
@@ -49,6 +66,26 @@ const APIS: [Api; 5] = [
         prefix: "/taskstore/",
         name: "taskstore",
     },
+    Api {
+        prefix: "/google.cloud.tasks.",
+        name: "cloudtasks",
+    },
+    Api {
+        prefix: "/v2/",
+        name: "cloudtasks",
+    },
+    Api {
+        prefix: "/v2beta3/",
+        name: "cloudtasks",
+    },
+    Api {
+        prefix: "/v2beta2/",
+        name: "cloudtasks",
+    },
+    Api {
+        prefix: "/v3/",
+        name: "stacks",
+    },
 ];
 
 /// A server that has everything but a port.
@@ -64,6 +101,8 @@ pub(crate) struct Server {
     pub(crate) root_is_new: bool,
     /// Timers and the like; to be ended after the last request.
     pub(crate) background: Background,
+    /// Sends the tasks of cloud queues; to be stopped while requests are seen off.
+    pub(crate) dispatcher: Dispatcher,
 }
 
 /// Opens what the server needs and connects it. `root_url` is how clients will reach it; long polls
@@ -88,30 +127,21 @@ pub(crate) async fn assemble(
     let directory = Directory::open(store.clone(), Arc::clone(&sealer), config.dev).await?;
     let directory = Arc::new(directory);
     let (root_credentials, root_is_new) = root::ensure(&directory, &clock, config).await?;
+    root::stand(&directory, &clock, &config.standing).await?;
 
-    let files = Files::open(config.data.join("artifacts"))
-        .await
-        .with_context(|| {
-            format!(
-                "cannot keep artifacts in {}",
-                config.data.join("artifacts").display()
-            )
-        })?;
-    files
-        .remove_drafts()
-        .await
-        .context("cannot clear unfinished uploads")?;
+    let files = open_files(config).await?;
     let schemas = Arc::new(Schemas::load(root_url).context("a schema of ours is broken")?);
     let context = Context {
         clock: clock.clone(),
         directory: Arc::clone(&directory),
         schemas: Arc::clone(&schemas),
-        trust_forwarded: config.trust_forwarded,
+        trust_forwarded: !config.trusted_proxies.is_empty(),
     };
     let transfers = Arc::new(queue::transfers(
         root_url,
-        sealer,
+        Arc::clone(&sealer),
         files.clone(),
+        store.clone(),
         clock.clone(),
     ));
     let parts = queue::Parts {
@@ -120,36 +150,74 @@ pub(crate) async fn assemble(
         draining: draining.clone(),
         transfers: Arc::clone(&transfers),
     };
+    let background = Background::default();
+    let events = follow_events(config, &context, &store, draining, &background).await?;
     let auth = Arc::new(Auth::service(config.guarded.clone(), context.clone()));
+    let object = Arc::new(Objects::service(
+        store.clone(),
+        Arc::clone(&transfers),
+        context.clone(),
+    ));
     let queue = Arc::new(Queue::service(parts, context));
     let references = References::new(
         root_url,
         schemas,
-        [("auth", auth.reference()), ("queue", queue.reference())],
+        [
+            ("auth", auth.reference()),
+            ("object", object.reference()),
+            ("queue", queue.reference()),
+        ],
     );
     let taskstore = Taskstore::new(taskyard_api_taskstore::Parts {
         store: store.clone(),
         clock: clock.clone(),
         directory: Arc::clone(&directory),
         draining: draining.clone(),
-        trust_forwarded: config.trust_forwarded,
+        trust_forwarded: !config.trusted_proxies.is_empty(),
     });
     let references = Arc::new(references);
+    let ground = cloud::Ground {
+        config,
+        root_url,
+        store: &store,
+        clock: &clock,
+        directory: &directory,
+        sealer: &sealer,
+    };
+    let (cloudtasks, dispatcher) = cloud::start(ground).await?;
+    let stacks = Stacks::new(taskyard_api_stacks::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        directory: Arc::clone(&directory),
+        sealer,
+        artifacts: Arc::new(JobArtifacts::new(Arc::clone(&transfers))),
+        root_url: root_url.to_owned(),
+        queues: config.stacks_queues.clone(),
+        rate_limits: config.stacks_rate_limits,
+        dev: config.dev,
+    });
     let doors = Doors {
         auth,
+        events,
+        object,
         queue,
         transfers,
         references,
         taskstore: taskstore.clone(),
+        cloudtasks,
+        stacks: stacks.clone(),
     };
 
-    let background = Background::default();
     background.run(figures.clone().keep_up());
     let following = Arc::clone(&directory);
     background.run(async move { following.follow().await });
     background.run(auth::upkeep(Arc::clone(&directory), clock.clone()));
+    background.run(queue::upkeep(files.clone(), store.clone(), clock.clone()));
+    background.run(stacks.upkeep());
     let timer = Timer::new(store.clone(), clock.clone(), Arc::new(files));
     // The background drops what still runs when the server ends.
+    background.run(BuiltIn::succeed(store.clone(), clock.clone()).run());
+    background.run(BuiltIn::fail(store.clone(), clock.clone()).run());
     background.run(timer.run(Arc::new(Notify::new())));
 
     let checked = store.clone();
@@ -179,7 +247,8 @@ pub(crate) async fn assemble(
             let doors = doors.clone();
             async move { doors.answer(request).await }
         });
-    let entrance = Entrance::new(router, Traffic::of(&APIS));
+    let proxies = &config.trusted_proxies;
+    let entrance = Entrance::new(router, Traffic::of(APIS)).trusting(proxies);
     let alone = Router::new().fallback(move |request| {
         let taskstore = taskstore.clone();
         async move { taskstore.answer("", request).await }
@@ -190,14 +259,54 @@ pub(crate) async fn assemble(
             prefix: "/",
             name: "taskstore",
         }]),
-    );
+    )
+    .trusting(proxies);
     Ok(Server {
         entrance,
         taskstore: alone,
         root_credentials,
         root_is_new,
         background,
+        dispatcher,
     })
+}
+
+/// Starts what reads the event log: subscribers, the relay to a broker if there is one, and what
+/// forgets old events.
+async fn follow_events(
+    config: &ServeConfig,
+    context: &Context,
+    store: &Store,
+    draining: &Draining,
+    background: &Background,
+) -> anyhow::Result<Events> {
+    let clock = context.clock.clone();
+    let now: Now = Arc::new(move || clock.now().0);
+    let translators = translators();
+    if let Some(url) = &config.amqp_url {
+        let broker = Broker {
+            url: url.reveal().to_owned(),
+            exchanges: exchange_names(),
+            node: match config.database {
+                // Alone, and at once itself again after a restart.
+                Database::Sqlite => "local".to_owned(),
+                Database::Postgres(_) => uuid::Uuid::new_v4().to_string(),
+            },
+            alarming: config.events.backlog / 10,
+        };
+        let relay = Relay::new(store.clone(), translators.clone(), broker, Arc::clone(&now));
+        let relay = relay.await.context("cannot prepare the relay of events")?;
+        background.run(relay.run());
+    }
+    background.run(retention::run(store.clone(), config.events, now));
+    let hub = Hub::new(store.clone(), translators);
+    background.run(Arc::clone(&hub).run());
+    Ok(Events::new(
+        context.clone(),
+        hub,
+        draining.clone(),
+        Pace::default(),
+    ))
 }
 
 async fn prepare_data_folder(config: &ServeConfig) -> anyhow::Result<()> {
@@ -205,6 +314,22 @@ async fn prepare_data_folder(config: &ServeConfig) -> anyhow::Result<()> {
     tokio::fs::create_dir_all(folder)
         .await
         .with_context(|| format!("cannot create the data folder {}", folder.display()))
+}
+
+async fn open_files(config: &ServeConfig) -> anyhow::Result<Files> {
+    match &config.artifacts {
+        Artifacts::Folder(folder) => {
+            let folder = folder
+                .clone()
+                .unwrap_or_else(|| config.data.join("artifacts"));
+            Files::open(folder.clone())
+                .await
+                .with_context(|| format!("cannot keep artifacts in {}", folder.display()))
+        }
+        Artifacts::Bucket(bucket) => Files::bucket(bucket.clone())
+            .await
+            .with_context(|| format!("cannot keep artifacts in the bucket {}", bucket.name)),
+    }
 }
 
 async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
@@ -217,8 +342,13 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
         }
     };
     let migrations = [
+        taskyard_events::MIGRATIONS,
         taskyard_engine::MIGRATIONS,
         taskyard_engine::group::MIGRATIONS,
+        taskyard_engine::cloud::MIGRATIONS,
+        taskyard_engine::cloud::operation::MIGRATIONS,
+        taskyard_engine::cloud::cmek::MIGRATIONS,
+        taskyard_engine::stacks::MIGRATIONS,
         taskyard_access::directory::MIGRATIONS,
     ]
     .concat();

@@ -4,9 +4,14 @@
 //! To add a setting: a field in [`Flags`] and its line in [`Flags::given`], a key in [`KEYS`], a
 //! field in [`ServeConfig`] and the line in [`ServeConfig::from_sources`] that checks it.
 
+mod artifacts;
+mod cloud;
 mod error;
 mod guarded;
+mod outgoing;
+mod section;
 mod sources;
+mod standing;
 mod value;
 
 use std::ffi::OsString;
@@ -15,12 +20,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use self::artifacts::Artifacts;
+use ipnet::IpNet;
+use taskyard_api_stacks::QueueMap;
+use taskyard_events::retention::Retention;
+
+pub(crate) use self::cloud::{Cloud, CloudFlags};
 pub(crate) use self::error::Error;
+pub(crate) use self::outgoing::{Outgoing, OutgoingFlags};
 use self::sources::Sources;
+pub(crate) use self::standing::Standing;
 
 /// Every key, as it is written in the file. The flag is `--key`, the environment variable
 /// `TASKYARD_KEY` with underscores.
-const KEYS: [&str; 19] = [
+const KEYS: &[&str] = &[
     "listen",
     "data",
     "database-url",
@@ -33,25 +46,62 @@ const KEYS: [&str; 19] = [
     "max-connections",
     "root-access-token",
     "secret-key-file",
-    "trust-forwarded",
+    "trusted-proxies",
     "taskstore-listen",
+    "amqp-url",
+    "amqp-backlog-limit",
+    "events-retention",
+    "events-limit",
+    "cloudtasks-locations",
+    "cloudtasks-queue-name-reserve",
+    "cloudtasks-tokens-need-https",
+    "cloudtasks-issuer",
+    "cloudtasks-app-engine-url",
+    "cloudtasks-app-engine-services",
+    "cloudtasks-hosts",
+    "cloudtasks-strict-empty-override",
+    "cloudtasks-keep-failures",
+    "cloudtasks-slow-down",
+    "outgoing-loopback",
+    "outgoing-private",
+    "outgoing-hosts",
+    "outgoing-networks",
+    "outgoing-proxy",
+    "outgoing-ca-file",
+    "stacks-queues",
+    "stacks-rate-limits",
     "statsum-url",
     "statsum-secret",
     "webhooktunnel-url",
     "webhooktunnel-secret",
     "websocktunnel-secret",
+    "artifacts-folder",
+    "artifacts-bucket",
+    "artifacts-prefix",
+    "artifacts-endpoint",
+    "artifacts-region",
+    "artifacts-access-key-id",
+    "artifacts-secret-access-key",
 ];
+
+/// Keys that may hold a list in the file.
+const LIST_KEYS: [&str; 1] = ["trusted-proxies"];
 
 /// Where taskstore's own clients look when nobody tells them.
 const TASKSTORE_PORT: u16 = 8048;
 
+/// How many events there may be.
+const EVENTS: &str = "a whole number from 1000 to 1000000000";
+
 /// Keys whose values never appear in a message.
-const SECRET_KEYS: [&str; 5] = [
+const SECRET_KEYS: [&str; 7] = [
+    "amqp-url",
     "database-url",
     "root-access-token",
     "statsum-secret",
     "webhooktunnel-secret",
     "websocktunnel-secret",
+    "artifacts-secret-access-key",
 ];
 
 /// What may be said on the command line; anything else comes from the environment or the file.
@@ -109,15 +159,69 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_key_file: Option<String>,
 
-    /// Believe the X-Forwarded-Port and X-Forwarded-Proto headers of a proxy in front
-    #[arg(long)]
-    pub(crate) trust_forwarded: bool,
+    /// Proxies in front, as addresses or networks with commas between, whose X-Forwarded-Port and
+    /// X-Forwarded-Proto headers are believed [default: none]
+    #[arg(long, value_name = "CIDR,…")]
+    pub(crate) trusted_proxies: Option<String>,
 
     /// Also serve taskstore alone at the root of this address, for clients that know no other
     /// place [default: not; without a value 127.0.0.1:8048]
     #[arg(long, value_name = "ADDR[:PORT]", num_args = 0..=1,
           default_missing_value = "127.0.0.1")]
     pub(crate) taskstore_listen: Option<String>,
+
+    /// Folder to keep artifacts in, created when missing; nodes of one database share it
+    /// [default: artifacts in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) artifacts_folder: Option<String>,
+
+    /// S3-compatible bucket to keep artifacts in, in place of a folder
+    #[arg(long, value_name = "NAME")]
+    pub(crate) artifacts_bucket: Option<String>,
+
+    /// How the names of all objects in the bucket begin; no other installation may use the same
+    /// [default: taskyard]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) artifacts_prefix: Option<String>,
+
+    /// Who serves the bucket [default: Amazon]
+    #[arg(long, value_name = "URL")]
+    pub(crate) artifacts_endpoint: Option<String>,
+
+    /// Region the bucket is in [default: us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) artifacts_region: Option<String>,
+    /// RabbitMQ to publish events to, as amqp://user:password@host/vhost or amqps://… [default:
+    /// none; events can be followed at /api/events/ all the same]
+    #[arg(long, value_name = "URL")]
+    pub(crate) amqp_url: Option<String>,
+
+    /// Events kept while the broker is away; beyond, the oldest are given up [default: 10000000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) amqp_backlog_limit: Option<String>,
+
+    /// How long events can be read again, 1m to 30 days (720h) [default: 24h]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) events_retention: Option<String>,
+
+    /// Most events that can be read again [default: 2000000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) events_limit: Option<String>,
+
+    /// Task queues behind the queues of stacks, as KEY=PROVISIONER/WORKERTYPE,…; a key that is not
+    /// listed stands for stacks/KEY
+    #[arg(long, value_name = "MAP")]
+    pub(crate) stacks_queues: Option<String>,
+
+    /// Hold stacks to the documented rates, true or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) stacks_rate_limits: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) cloud: CloudFlags,
+
+    #[command(flatten)]
+    pub(crate) outgoing: OutgoingFlags,
 }
 
 /// Every setting of the server, checked.
@@ -150,10 +254,26 @@ pub(crate) struct ServeConfig {
     /// The services outside that tokens can be had for. Their settings have no flags, because
     /// other users of the machine can read command lines.
     pub(crate) guarded: taskyard_api_taskcluster::auth::Guarded,
-    /// Whether a proxy in front sets `X-Forwarded-Port` and `X-Forwarded-Proto`.
-    pub(crate) trust_forwarded: bool,
+    /// Whose `X-Forwarded-Port` and `X-Forwarded-Proto` are believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Clients and roles that are always there.
+    pub(crate) standing: Standing,
     /// Where taskstore is served at the root, if it is.
     pub(crate) taskstore_listen: Option<SocketAddr>,
+    /// Where the bytes of artifacts are kept.
+    pub(crate) artifacts: Artifacts,
+    /// The broker that events are published to, if there is one; the URL may hold a password.
+    pub(crate) amqp_url: Option<Secret>,
+    /// How long, and how many, events are kept.
+    pub(crate) events: Retention,
+    /// What Cloud Tasks is told.
+    pub(crate) cloud: Cloud,
+    /// Which addresses the server calls on behalf of its users, and how.
+    pub(crate) outgoing: Outgoing,
+    /// Which task queues are behind the queues of stacks.
+    pub(crate) stacks_queues: QueueMap,
+    /// Whether stacks are held to the documented rates.
+    pub(crate) stacks_rate_limits: bool,
 }
 
 /// A duration on the command line: a number with ms, s, m or h.
@@ -212,6 +332,18 @@ impl Flags {
             ("max-connections", &self.max_connections),
             ("secret-key-file", &self.secret_key_file),
             ("taskstore-listen", &self.taskstore_listen),
+            ("artifacts-folder", &self.artifacts_folder),
+            ("artifacts-bucket", &self.artifacts_bucket),
+            ("artifacts-prefix", &self.artifacts_prefix),
+            ("artifacts-endpoint", &self.artifacts_endpoint),
+            ("artifacts-region", &self.artifacts_region),
+            ("amqp-url", &self.amqp_url),
+            ("amqp-backlog-limit", &self.amqp_backlog_limit),
+            ("events-retention", &self.events_retention),
+            ("events-limit", &self.events_limit),
+            ("trusted-proxies", &self.trusted_proxies),
+            ("stacks-queues", &self.stacks_queues),
+            ("stacks-rate-limits", &self.stacks_rate_limits),
         ];
         let mut given: Vec<_> = texts
             .into_iter()
@@ -220,9 +352,8 @@ impl Flags {
         if self.dev {
             given.push(("dev", "true".to_owned()));
         }
-        if self.trust_forwarded {
-            given.push(("trust-forwarded", "true".to_owned()));
-        }
+        given.extend(self.cloud.given());
+        given.extend(self.outgoing.given());
         given
     }
 }
@@ -321,16 +452,58 @@ impl ServeConfig {
             )?,
             secret_key_file: sources.optional("secret-key-file", "a file", value::folder)?,
             guarded: guarded::from_sources(sources)?,
-            trust_forwarded: sources.get(
-                "trust-forwarded",
-                "false",
-                "true or false",
-                value::boolean,
-            )?,
+            trusted_proxies: sources
+                .optional(
+                    "trusted-proxies",
+                    "addresses or networks with commas between, such as 127.0.0.1,10.0.0.0/8",
+                    value::networks,
+                )?
+                .unwrap_or_default(),
+            standing: standing::from_sources(sources)?,
             taskstore_listen: sources.optional(
                 "taskstore-listen",
                 "an address, with a port if it is not 8048, such as 127.0.0.1 or [::1]:8048",
                 value::address_with_port(TASKSTORE_PORT),
+            )?,
+            artifacts: artifacts::from_sources(sources)?,
+            amqp_url: sources.optional(
+                "amqp-url",
+                "amqp:// or amqps:// with a host, such as amqp://user@host:5672/%2f",
+                value::broker,
+            )?,
+            events: Retention {
+                keep: sources.get(
+                    "events-retention",
+                    "24h",
+                    "a duration from 1m to 720h, such as 24h",
+                    value::duration(Duration::from_mins(1), Duration::from_hours(720)),
+                )?,
+                rows: sources.get(
+                    "events-limit",
+                    "2000000",
+                    EVENTS,
+                    value::count(1000, 1_000_000_000),
+                )? as u64,
+                backlog: sources.get(
+                    "amqp-backlog-limit",
+                    "10000000",
+                    EVENTS,
+                    value::count(1000, 1_000_000_000),
+                )? as u64,
+            },
+            cloud: Cloud::from_sources(sources)?,
+            outgoing: Outgoing::from_sources(sources)?,
+            stacks_queues: sources.get(
+                "stacks-queues",
+                "",
+                "KEY=PROVISIONER/WORKERTYPE,… with each key and each task queue once",
+                |text| QueueMap::parse(text).ok(),
+            )?,
+            stacks_rate_limits: sources.get(
+                "stacks-rate-limits",
+                "true",
+                "true or false",
+                value::boolean,
             )?,
         };
         let listens = [Some(config.listen), config.taskstore_listen];

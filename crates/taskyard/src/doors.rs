@@ -5,7 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{Request, StatusCode, header};
+use taskyard_api_cloudtasks::CloudTasks;
+use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::Auth;
+use taskyard_api_taskcluster::events::Events;
+use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
 use taskyard_api_taskcluster::{References, Service};
 use taskyard_api_taskstore::Taskstore;
@@ -14,17 +18,24 @@ use taskyard_api_taskstore::Taskstore;
 #[derive(Debug, Clone)]
 pub(crate) struct Doors {
     pub(crate) auth: Arc<Service<Auth>>,
+    pub(crate) events: Events,
+    pub(crate) object: Arc<Service<Objects>>,
     pub(crate) queue: Arc<Service<Queue>>,
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) references: Arc<References>,
     pub(crate) taskstore: Taskstore,
+    pub(crate) cloudtasks: CloudTasks,
+    pub(crate) stacks: Stacks,
 }
 
 /// The prefixes of Taskcluster's services, in any case.
 const AUTH: &str = "/api/auth/v1";
+const OBJECT: &str = "/api/object/v1";
 const QUEUE: &str = "/api/queue/v1";
 /// Where taskstore is, beside the root of its own listener.
 const TASKSTORE: &str = "/taskstore";
+/// Where stacks and agents are.
+const STACKS: &str = "/v3";
 
 impl Doors {
     /// Answers a request that no fixed route took.
@@ -32,6 +43,12 @@ impl Doors {
         let path = request.uri().path();
         if is_below(path, AUTH) {
             return self.auth.answer(request).await;
+        }
+        if is_below(path, Events::prefix()) {
+            return self.events.answer(request).await;
+        }
+        if is_below(path, OBJECT) {
+            return self.object.answer(request).await;
         }
         if is_below(path, QUEUE) {
             return self.queue.answer(request).await;
@@ -44,6 +61,12 @@ impl Doors {
             .is_some_and(|rest| rest.starts_with('/'))
         {
             return self.taskstore.answer(TASKSTORE, request).await;
+        }
+        if CloudTasks::takes(path) || CloudTasks::is_grpc(&request) {
+            return self.cloudtasks.answer(request).await;
+        }
+        if is_below(path, STACKS) {
+            return self.stacks.answer(STACKS, request).await;
         }
         if path.starts_with("/references/") || path.starts_with("/schemas/") {
             return self.references.answer(path);

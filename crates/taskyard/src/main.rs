@@ -3,12 +3,15 @@
 mod assembly;
 mod background;
 mod build_file;
+mod cloud;
 mod commands;
 mod config;
 mod dev_clock;
 mod doors;
 mod figures;
+mod job_artifacts;
 mod logging;
+mod pipeline_file;
 mod progress;
 mod queue_figures;
 mod root;

@@ -1,11 +1,12 @@
 //! The clients and roles that every installation has.
 
+use anyhow::Context as _;
 use taskyard_access::Directory;
 use taskyard_api_taskcluster::queue::ISSUER;
 use taskyard_client::Credentials;
 use taskyard_engine::clock::Clock;
 
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, Standing};
 
 /// The client that may do everything.
 const ROOT: &str = "static/taskcluster/root";
@@ -90,4 +91,16 @@ pub(crate) async fn ensure(
         Credentials::new(ROOT, token.expose()),
         is_new && configured.is_none(),
     ))
+}
+
+/// Makes the clients and roles of the configuration what they are there.
+pub(crate) async fn stand(
+    directory: &Directory,
+    clock: &Clock,
+    standing: &Standing,
+) -> anyhow::Result<()> {
+    directory
+        .apply_standing(clock.now().millis(), &standing.clients, &standing.roles)
+        .await?
+        .context("the roles of the configuration do not go with those that there are")
 }

@@ -140,6 +140,34 @@ async fn a_client_is_created_rotated_disabled_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_role_is_created_updated_and_deleted() {
+    let server = Server::start().await;
+    let create = [
+        "roles",
+        "create",
+        "r",
+        "--description",
+        "first",
+        "--scope",
+        "a",
+        "--scope",
+        "b",
+    ];
+    assert_eq!(server.done(&create).await, "r\ta b\n");
+    let described = ["--json", "roles", "update", "r", "--description", "second"];
+    let line: serde_json::Value = serde_json::from_str(&server.done(&described).await).unwrap();
+    assert_eq!(line["description"], "second");
+    assert_eq!(line["scopes"], serde_json::json!(["a", "b"]));
+    let line = server.done(&["roles", "update", "r", "--scope", "c"]).await;
+    assert_eq!(line, "r\tc\n");
+    let missing = ["roles", "update", "other", "--scope", "c"];
+    let missing = server.access((ROOT, TOKEN), &missing).await;
+    assert_eq!(missing.status.code(), Some(2));
+    server.done(&["roles", "delete", "r"]).await;
+    assert!(!server.done(&["roles", "list"]).await.contains("r\tc"));
+}
+
+#[tokio::test]
 async fn a_file_is_applied_once_and_shown_before() {
     let server = Server::start().await;
     let file = server.folder.path().join("access.toml");

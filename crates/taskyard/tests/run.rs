@@ -155,10 +155,20 @@ fn endings(output: &str) -> Vec<String> {
 
 #[test]
 fn the_example_is_built_tested_packed_and_summed_up() {
+    the_example_is_built(&[]);
+}
+
+#[test]
+fn a_stack_builds_the_example_as_well_as_a_worker() {
+    the_example_is_built(&["--stack"]);
+}
+
+fn the_example_is_built(options: &[&str]) {
     let shell = Shell::new();
     let output = shell.folder().join("output");
     let build = example("build.yml");
-    let ran = shell.run(&[&build, "--output", output.to_str().unwrap()]);
+    let arguments = [&build, "--output", output.to_str().unwrap()];
+    let ran = shell.run(&[&arguments, options].concat());
 
     let said = text(&ran.stdout);
     assert_eq!(ran.status.code(), Some(0), "{said}\n{}", text(&ran.stderr));

@@ -61,10 +61,11 @@ pub(super) fn check(document: Document, path: &Path) -> Result<BuildFile, Vec<Mi
 }
 
 /// Collects the mistakes of one file.
-pub(super) struct Checker {
+#[derive(Default)]
+pub(crate) struct Checker {
     /// Where each task stands among all.
     positions: HashMap<String, usize>,
-    mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Mistake>,
 }
 
 struct Defaults {
@@ -82,7 +83,7 @@ struct Checked {
 }
 
 impl Checker {
-    pub(super) fn note(&mut self, mistake: Mistake) {
+    pub(crate) fn note(&mut self, mistake: Mistake) {
         self.mistakes.push(mistake);
     }
 

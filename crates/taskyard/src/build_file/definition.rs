@@ -27,6 +27,17 @@ pub(crate) struct Submission {
     pub(crate) root_url: String,
     /// When the tasks are submitted.
     pub(crate) now: Timestamp,
+    /// Who runs the tasks.
+    pub(crate) runner: Runner,
+}
+
+/// Who runs the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// A worker, which reads the payload.
+    Worker,
+    /// A stack, which knows a job by its command and its variables.
+    Stack,
 }
 
 /// A definition and its position in the file.
@@ -76,6 +87,11 @@ fn definition(build: &BuildFile, task: &Task, submission: &Submission) -> TaskDe
     definition
         .extra
         .insert("buildFile".to_owned(), json!(build.path.to_string_lossy()));
+    if submission.runner == Runner::Stack {
+        definition
+            .extra
+            .insert("stacks".to_owned(), about(build, task));
+    }
     definition
 }
 
@@ -91,6 +107,19 @@ fn scopes(task: &Task) -> Vec<String> {
     scopes
 }
 
+/// What a stack is told about the job beyond what any task has.
+fn about(build: &BuildFile, task: &Task) -> Value {
+    let patterns = task.artifacts.iter().map(|artifact| {
+        if artifact.directory {
+            format!("{}/**/*", artifact.path)
+        } else {
+            artifact.path.clone()
+        }
+    });
+    let patterns: Vec<String> = patterns.collect();
+    json!({"pipeline": build.name, "step": task.id, "label": task.id, "artifactPaths": patterns})
+}
+
 fn payload(build: &BuildFile, task: &Task, submission: &Submission) -> Value {
     let mut payload = Map::new();
     let mut set = |key: &str, value: Value| payload.insert(key.to_owned(), value);
@@ -99,6 +128,24 @@ fn payload(build: &BuildFile, task: &Task, submission: &Submission) -> Value {
         "SOURCE_DIR".to_owned(),
         build.source_dir.to_string_lossy().into_owned(),
     );
+    let mounts: Vec<Value> = task
+        .inputs
+        .iter()
+        .map(|input| {
+            let from = &submission.task_ids[input.from];
+            let content = json!({"taskId": from, "artifact": artifact_name(&input.artifact)});
+            json!({"file": input.to, "content": content})
+        })
+        .collect();
+    if submission.runner == Runner::Stack {
+        let seconds = task.timeout.as_secs().to_string();
+        env.insert("TASKYARD_MAX_RUN_TIME".to_owned(), seconds);
+        let prefix = artifact_name("");
+        env.insert("TASKYARD_ARTIFACT_PREFIX".to_owned(), prefix);
+        if !mounts.is_empty() {
+            env.insert("TASKYARD_MOUNTS".to_owned(), json!(mounts).to_string());
+        }
+    }
     set("command", json!([task.command]));
     set("env", json!(env));
     set("maxRunTime", json!(task.timeout.as_secs()));
@@ -113,13 +160,8 @@ fn payload(build: &BuildFile, task: &Task, submission: &Submission) -> Value {
         });
         set("artifacts", artifacts.collect());
     }
-    if !task.inputs.is_empty() {
-        let mounts = task.inputs.iter().map(|input| {
-            let from = &submission.task_ids[input.from];
-            let content = json!({"taskId": from, "artifact": artifact_name(&input.artifact)});
-            json!({"file": input.to, "content": content})
-        });
-        set("mounts", mounts.collect());
+    if !mounts.is_empty() {
+        set("mounts", mounts.into());
     }
     if !task.retry_on.is_empty() {
         set("onExitStatus", json!({"retry": task.retry_on}));

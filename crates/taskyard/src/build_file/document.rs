@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 /// A text and where in the file it stands.
-pub(super) type Text = Spanned<String>;
+pub(crate) type Text = Spanned<String>;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -81,7 +81,7 @@ pub(super) enum Command {
 
 /// A mapping whose keys are names of the user's choice, in the order of the file.
 #[derive(Debug)]
-pub(super) struct Entries<V>(pub(super) Vec<(Text, V)>);
+pub(crate) struct Entries<V>(pub(crate) Vec<(Text, V)>);
 
 impl<'de> Deserialize<'de> for Command {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,12 +1,12 @@
 //! The order of tasks: who waits for whom, and that nobody waits for themselves.
 
 /// A chain of tasks each of which needs the next, ending where it began: `[0, 2, 0]`.
-pub(super) type Cycle = Vec<usize>;
+pub(crate) type Cycle = Vec<usize>;
 
 /// Sorts tasks so that each comes after all it needs, otherwise in their given order.
 ///
 /// `needs[task]` lists what `task` waits for.
-pub(super) fn order(needs: &[Vec<usize>]) -> Result<Vec<usize>, Cycle> {
+pub(crate) fn order(needs: &[Vec<usize>]) -> Result<Vec<usize>, Cycle> {
     let mut order = Vec::with_capacity(needs.len());
     let mut marks = vec![Mark::New; needs.len()];
     for start in 0..needs.len() {

@@ -4,14 +4,14 @@
 //! Text → `document` (its shape) → `check` and `graph` (its meaning) → [`BuildFile`] →
 //! [`definition`]. What `format.txt` says is what users are told.
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod definition;
-mod document;
+pub(crate) mod document;
 pub(crate) mod duration;
-mod graph;
-mod parse;
-mod refusal;
-mod suggestion;
+pub(crate) mod graph;
+pub(crate) mod parse;
+pub(crate) mod refusal;
+pub(crate) mod suggestion;
 mod task;
 mod value;
 
@@ -46,27 +46,35 @@ pub(crate) enum Error {
 
 /// Reads and checks a build file.
 pub(crate) fn load(path: &Path) -> Result<BuildFile, Error> {
-    let failed = |cause| Error::Read {
-        path: path.to_owned(),
-        cause,
-    };
+    let text = text_of(path)?;
+    let absolute = path
+        .canonicalize()
+        .map_err(|cause| unreadable(path, cause))?;
+    Ok(read(&text, path, &absolute)?)
+}
+
+/// The text of a file that somebody has written by hand.
+pub(crate) fn text_of(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
+        .map_err(|cause| unreadable(path, cause))?;
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge {
             path: path.to_owned(),
         });
     }
-    let text = String::from_utf8(bytes).map_err(|_| {
-        failed(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it is not UTF-8 text",
-        ))
-    })?;
-    let absolute = path.canonicalize().map_err(failed)?;
-    Ok(read(&text, path, &absolute)?)
+    String::from_utf8(bytes).map_err(|_| {
+        let cause = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+        unreadable(path, cause)
+    })
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> Error {
+    Error::Read {
+        path: path.to_owned(),
+        cause,
+    }
 }
 
 /// Checks the text of a build file. `shown` is what messages call the file, `absolute` where it is.

@@ -1,13 +1,13 @@
 //! From text to the document, and from what the parser says to what a user can act on.
 
+use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Location};
 
-use super::document::Document;
 use super::refusal::Mistake;
 use super::suggestion::closest;
 
 /// Reads the YAML strictly: no unknown keys, no key twice, `true` and `false` the only booleans.
-pub(super) fn parse(text: &str) -> Result<Document, Mistake> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Mistake> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
@@ -69,9 +69,9 @@ fn mistake(error: &Error) -> Mistake {
         }
         .hint("remove one of the two, or rename it"),
         Error::Eof { .. } => at("the file is empty".to_owned())
-            .hint("a build file needs `tasks:`; see `taskyard run --help`"),
+            .hint("write at least one task or step; `--help` explains the file"),
         Error::MultipleDocuments { .. } => {
-            at("a second YAML document begins here".to_owned()).hint("a build file is one document")
+            at("a second YAML document begins here".to_owned()).hint("the file is one document")
         }
         Error::UnsupportedTag { tag, .. } => at(format!("the tag `{tag}` means nothing here"))
             .hint("remove it, or put the value into quotes"),

@@ -20,7 +20,7 @@ pub(crate) struct Mistake {
 
 impl Mistake {
     /// A mistake at a place of the file.
-    pub(super) fn at(location: Location, message: impl Into<String>) -> Self {
+    pub(crate) fn at(location: Location, message: impl Into<String>) -> Self {
         Self {
             line: location.line(),
             column: location.column(),
@@ -30,7 +30,7 @@ impl Mistake {
     }
 
     /// Adds what to do about it.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -46,7 +46,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// Refuses `file` for all the mistakes found in its `text`.
-    pub(super) fn new(file: PathBuf, text: String, mut mistakes: Vec<Mistake>) -> Self {
+    pub(crate) fn new(file: PathBuf, text: String, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         Self {
             file,

@@ -1,7 +1,7 @@
 //! "Did you mean …?": the known word closest to a mistyped one.
 
 /// The candidate that was most likely meant, if one is near enough to be a slip of the fingers.
-pub(super) fn closest<'a>(
+pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::json;
 use taskyard_client::Timestamp;
 
-use super::definition::{Submission, definitions};
+use super::definition::{Runner, Submission, definitions};
 use super::*;
 
 fn checked(text: &str) -> BuildFile {
@@ -55,6 +55,7 @@ fn submission() -> Submission {
         task_ids: vec!["TEST".to_owned(), "LINT".to_owned(), "COMPILE".to_owned()],
         root_url: "http://127.0.0.1:1".to_owned(),
         now: "2026-03-01T10:00:00.000Z".parse::<Timestamp>().unwrap(),
+        runner: Runner::Worker,
     }
 }
 
@@ -154,6 +155,30 @@ fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
          \x20 hint: the keys known here are command, needs, inputs, artifacts, env, timeout, \
          retries, retry-on, priority, description"
     );
+}
+
+#[test]
+fn a_stack_is_told_by_variables_what_a_worker_reads_in_the_payload() {
+    let submission = Submission {
+        runner: Runner::Stack,
+        ..submission()
+    };
+    let definitions = definitions(&checked(GOOD), &submission);
+    let of = |position| {
+        let found = definitions.iter().find(|(at, _)| *at == position).unwrap();
+        serde_json::to_value(&found.1).unwrap()
+    };
+    let test = of(0);
+    let env = &test["payload"]["env"];
+    assert_eq!(env["TASKYARD_MAX_RUN_TIME"], "90");
+    let mounts: serde_json::Value =
+        serde_json::from_str(env["TASKYARD_MOUNTS"].as_str().unwrap()).unwrap();
+    assert_eq!(mounts, test["payload"]["mounts"]);
+    assert_eq!(
+        of(2)["extra"]["stacks"]["artifactPaths"],
+        json!(["hello", "report/**/*"])
+    );
+    assert_eq!(of(1)["payload"]["env"].get("TASKYARD_MOUNTS"), None);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Checker {
         fits
     }
 
-    pub(super) fn env(&mut self, env: Option<Entries<String>>) -> BTreeMap<String, String> {
+    pub(crate) fn env(&mut self, env: Option<Entries<String>>) -> BTreeMap<String, String> {
         let mut checked = BTreeMap::new();
         for (name, value) in env.map(|env| env.0).unwrap_or_default() {
             let begins = name
@@ -142,7 +142,7 @@ impl Checker {
         checked
     }
 
-    pub(super) fn timeout(&mut self, timeout: Option<Text>, default: Duration) -> Duration {
+    pub(crate) fn timeout(&mut self, timeout: Option<Text>, default: Duration) -> Duration {
         let Some(text) = timeout else { return default };
         match duration::parse(&text.value) {
             Ok(timeout) if !timeout.is_zero() && timeout <= MAX_TIMEOUT => timeout,

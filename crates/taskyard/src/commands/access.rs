@@ -125,6 +125,17 @@ enum Roles {
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
     },
+    /// Change what a role grants; what is not given stays as it is
+    Update {
+        /// Name of the role
+        role_id: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// Something it grants, instead of all that it grants now; may be given more than once
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
     /// Delete a role
     Delete {
         /// Name of the role
@@ -194,6 +205,23 @@ async fn roles(auth: &Auth, action: Roles, json: bool) -> anyhow::Result<()> {
             };
             vec![auth.create_role(&role_id, &definition).await?]
         }
+        Roles::Update {
+            role_id,
+            description,
+            scopes,
+        } => {
+            let known = auth.role(&role_id).await?;
+            let known = known.with_context(|| format!("there is no role {role_id:?}"))?;
+            let definition = RoleDefinition {
+                description: description.unwrap_or(known.description),
+                scopes: if scopes.is_empty() {
+                    known.scopes
+                } else {
+                    scopes
+                },
+            };
+            vec![auth.update_role(&role_id, &definition).await?]
+        }
         Roles::Delete { role_id } => {
             auth.delete_role(&role_id).await?;
             Vec::new()
@@ -203,7 +231,7 @@ async fn roles(auth: &Auth, action: Roles, json: bool) -> anyhow::Result<()> {
 }
 
 /// A time, or an offset from now.
-fn moment(text: &str) -> anyhow::Result<Timestamp> {
+pub(super) fn moment(text: &str) -> anyhow::Result<Timestamp> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }

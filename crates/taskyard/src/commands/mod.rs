@@ -1,8 +1,11 @@
 //! One file a command. A command returns the exit code of the process, or why it gave up.
 
 pub(crate) mod access;
+pub(crate) mod events;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod stack;
+pub(crate) mod stacks;
 pub(crate) mod taskstore;
 pub(crate) mod worker;
 
@@ -15,10 +18,16 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Look at clients and roles, and change who may do what
     Access(Box<access::Args>),
+    /// Follow what happens to tasks, clients and roles
+    Events(Box<events::Args>),
     /// Run a build file from start to end: server, worker and tasks in this process
     Run(Box<run::Args>),
     /// Run the server: HTTP API, engine and database in one process
     Serve(Box<serve::Args>),
+    /// Run the jobs of one queue on this machine, as a stack of agents
+    Stack(Box<stack::Args>),
+    /// Make jobs for stacks from a pipeline file, and manage the tokens of stacks
+    Stacks(Box<stacks::Args>),
     /// Look at the groups of a taskstore, and change their tasks
     Taskstore(Box<taskstore::Args>),
     /// Run tasks of one queue on this machine
@@ -29,8 +38,11 @@ pub(crate) enum Command {
 pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Access(args) => Box::pin(access::execute(*args)).await,
+        Command::Events(args) => Box::pin(events::execute(*args)).await,
         Command::Run(args) => Box::pin(run::execute(*args)).await,
         Command::Serve(args) => Box::pin(serve::execute(*args)).await,
+        Command::Stack(args) => Box::pin(stack::execute(*args)).await,
+        Command::Stacks(args) => Box::pin(stacks::execute(*args)).await,
         Command::Taskstore(args) => Box::pin(taskstore::execute(*args)).await,
         Command::Worker(args) => Box::pin(worker::execute(*args)).await,
     }

@@ -11,8 +11,10 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use taskyard_client::stacks::{self, ClusterTokens, NewClusterToken};
 use taskyard_client::taskcluster::Queue;
 use taskyard_client::{Options, Timestamp};
+use taskyard_worker::stack::StackConfig;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::group::Group;
 use self::workplace::Workplace;
 use super::serve::{self, Running};
+use crate::build_file::definition::Runner;
 use crate::build_file::{self, BuildFile};
 use crate::config::ServeConfig;
 use crate::logging;
@@ -53,6 +56,10 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=32))]
     jobs: Option<u32>,
 
+    /// Run the tasks as jobs of a stack, through the Stacks API, instead of a worker
+    #[arg(long)]
+    stack: bool,
+
     /// Leave the server running afterwards and print its address; Ctrl-C ends it
     #[arg(long)]
     keep: bool,
@@ -72,8 +79,8 @@ enum End {
     WorkerGone(anyhow::Error),
 }
 
-/// What the worker's task returns.
-type Worker = JoinHandle<Result<taskyard_worker::Summary, taskyard_worker::Error>>;
+/// What runs the tasks: a worker or a stack.
+type Worker = JoinHandle<anyhow::Result<()>>;
 
 /// Runs one build to its end.
 pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
@@ -123,9 +130,18 @@ async fn build_on(
 ) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let options = Options::new(&server.root_url).with_credentials(server.root_credentials.clone());
-    let group = Group::new(Queue::new(options)?, build, &server.root_url, now()?);
+    let runner = if args.stack {
+        Runner::Stack
+    } else {
+        Runner::Worker
+    };
+    let queue = Queue::new(options)?;
+    let group = Group::new(queue, build, &server.root_url, now()?, runner);
     let stop_worker = CancellationToken::new();
-    let mut worker = start_worker(server, &group, args, workplace, &stop_worker);
+    let mut worker = match runner {
+        Runner::Worker => start_worker(server, &group, args, workplace, &stop_worker),
+        Runner::Stack => start_stack(server, &group, args, workplace, &stop_worker).await?,
+    };
     let mut display = Display::new(build, began);
 
     let end = tokio::select! {
@@ -206,7 +222,6 @@ fn start_worker(
     workplace: &Workplace,
     stop: &CancellationToken,
 ) -> Worker {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut config = taskyard_worker::Config::new(
         &server.root_url,
         group.task_queue_id(),
@@ -215,19 +230,56 @@ fn start_worker(
         workplace.work(),
     );
     config.credentials = Some(server.root_credentials.clone());
-    config.concurrency = args.jobs.unwrap_or_else(|| processors.clamp(1, 32) as u32);
+    config.concurrency = args.at_once();
     // Their logs are fetched from the server, as anybody else would.
     config.keep = taskyard_worker::Keep::Nothing;
-    tokio::spawn(taskyard_worker::run(config, stop.clone()))
+    let worker = taskyard_worker::run(config, stop.clone());
+    tokio::spawn(async { Ok(worker.await.map(drop)?) })
+}
+
+/// A stack with a token of its own, good for the queue of this build alone.
+async fn start_stack(
+    server: &Running,
+    group: &Group,
+    args: &Args,
+    workplace: &Workplace,
+    stop: &CancellationToken,
+) -> anyhow::Result<Worker> {
+    let queue = group.task_queue_id();
+    let queue = queue.split_once('/').map_or(queue, |(_, key)| key);
+    let options = Options::new(&server.root_url).with_credentials(server.root_credentials.clone());
+    let token = NewClusterToken {
+        description: "taskyard run".to_owned(),
+        queues: vec![queue.to_owned()],
+        expires_at: None,
+    };
+    let token = ClusterTokens::new(options)?
+        .create(&token)
+        .await
+        .context("cannot make a token for the stack")?;
+    let options = stacks::Options::new(token.token)
+        .with_base_url(format!("{}/v3", server.root_url.trim_end_matches('/')));
+    let mut config = StackConfig::new(options, "taskyard-run", queue, workplace.work());
+    config.concurrency = args.at_once();
+    config.poll_interval = POLL;
+    config.keep = taskyard_worker::Keep::Nothing;
+    let stack = taskyard_worker::stack::run(config, stop.clone());
+    Ok(tokio::spawn(async { Ok(stack.await.map(drop)?) }))
+}
+
+impl Args {
+    /// How many tasks run at the same time.
+    fn at_once(&self) -> u32 {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.unwrap_or_else(|| processors.clamp(1, 32) as u32)
+    }
 }
 
 /// Why a worker ended that nobody had told to.
-fn reason(
-    gone: Result<Result<taskyard_worker::Summary, taskyard_worker::Error>, tokio::task::JoinError>,
-) -> anyhow::Error {
+fn reason(gone: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
     match gone {
-        Ok(Ok(_)) => anyhow::anyhow!("the worker ended before the build did"),
-        Ok(Err(error)) => anyhow::Error::from(error).context("the worker gave up"),
+        Ok(Ok(())) => anyhow::anyhow!("the worker ended before the build did"),
+        Ok(Err(error)) => error.context("the worker gave up"),
         Err(error) => anyhow::Error::from(error).context("the worker ended unexpectedly"),
     }
 }
@@ -259,7 +311,7 @@ fn say(text: &str) {
     clippy::disallowed_methods,
     reason = "a command is a client of the server, and a client reads its own clock"
 )]
-fn now() -> anyhow::Result<Timestamp> {
+pub(super) fn now() -> anyhow::Result<Timestamp> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     i64::try_from(since_1970.as_millis())
         .ok()

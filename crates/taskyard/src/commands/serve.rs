@@ -122,7 +122,8 @@ pub(crate) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let server = assembly::assemble(&config, &root_url, figures, &draining).await?;
     let root_credentials = server.root_credentials;
     let root_is_new = server.root_is_new;
-    let watched = draining.clone();
+    let (watched, stopping) = (draining.clone(), draining.clone());
+    let patience = config.shutdown_limit;
     let ended = tokio::spawn(async move {
         let main = taskyard_http::serve(listener, server.entrance, limits.clone(), watched.clone());
         let alone = async {
@@ -134,7 +135,13 @@ pub(crate) async fn start(config: ServeConfig) -> anyhow::Result<Running> {
                 None => 0,
             }
         };
-        let (drained, alone_cut_off) = tokio::join!(main, alone);
+        let sending = async {
+            stopping.cancelled().await;
+            if let Err(error) = server.dispatcher.stop(patience).await {
+                tracing::warn!(%error, "what is being sent was not given back");
+            }
+        };
+        let (drained, alone_cut_off, ()) = tokio::join!(main, alone, sending);
         server.background.end().await;
         tracing::info!(cut_off = drained.cut_off + alone_cut_off, "stopped");
     });

@@ -66,6 +66,33 @@ pub(crate) enum Error {
         /// The key.
         key: &'static str,
     },
+    /// A table, or what stands under one of its keys, is not accepted. The value is not repeated,
+    /// for it may be a secret.
+    #[error("{}:{line}: {key} is not allowed as it is; expected {allowed}", path.display())]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The table and the key in it.
+        key: String,
+        /// What would be accepted.
+        allowed: String,
+    },
+    /// A table lacks a key.
+    #[error("{}:{line}: {section} needs {key}: {allowed}", path.display())]
+    Lacking {
+        /// The file.
+        path: PathBuf,
+        /// Line of the table, counted from 1.
+        line: usize,
+        /// The table.
+        section: String,
+        /// What it lacks.
+        key: String,
+        /// What would be accepted.
+        allowed: String,
+    },
     /// One of two settings that mean nothing without each other.
     #[error("{given} is set, but {missing} is not; set both, or neither")]
     Half {
@@ -73,6 +100,14 @@ pub(crate) enum Error {
         given: &'static str,
         /// The key that lacks one.
         missing: &'static str,
+    },
+    /// Two settings that exclude each other.
+    #[error("{one} and {other} are both set; set one of them")]
+    Both {
+        /// A key that has a value.
+        one: &'static str,
+        /// Another one.
+        other: &'static str,
     },
     /// Anonymous callers with every right must not come from other machines.
     #[error(

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Error, KEYS, SECRET_KEYS};
+use super::section::{Raw, SECTIONS, Section};
+use super::{Error, KEYS, LIST_KEYS, SECRET_KEYS};
 
 /// Everything that was given, the strongest source first for each key.
 #[derive(Debug)]
 pub(super) struct Sources {
     given: BTreeMap<&'static str, Given>,
+    sections: BTreeMap<&'static str, Raw>,
 }
 
 /// One value and where it was found.
@@ -41,12 +43,15 @@ impl Sources {
         config: Option<&Path>,
     ) -> Result<Self, Error> {
         let mut given = BTreeMap::new();
+        let mut sections = BTreeMap::new();
         let from_environment = environment("TASKYARD_CONFIG").filter(|path| !path.is_empty());
         if let Some(path) = config
             .map(Path::to_owned)
             .or(from_environment.map(PathBuf::from))
         {
-            given.extend(read_file(&path)?);
+            let file = read_file(&path)?;
+            given.extend(file.0);
+            sections.extend(file.1);
         }
         for key in KEYS {
             let name = variable(key);
@@ -75,7 +80,7 @@ impl Sources {
                 },
             );
         }
-        Ok(Self { given })
+        Ok(Self { given, sections })
     }
 
     /// The value of `key`, or its default, as `parse` understands it. `allowed` completes the
@@ -105,6 +110,21 @@ impl Sources {
                 .map(Some)
                 .ok_or_else(|| self.refusal(key, text, allowed)),
         }
+    }
+
+    /// The table `[name]` of the file, if it is there.
+    pub(super) fn table(&self, name: &str) -> Result<Option<Section>, Error> {
+        self.sections.get(name).map(Raw::table).transpose()
+    }
+
+    /// The tables `[[name]]` of the file.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<Section>, Error> {
+        self.sections.get(name).map_or(Ok(Vec::new()), Raw::list)
+    }
+
+    /// The tables `[name.key]` of the file, by key.
+    pub(super) fn named(&self, name: &str) -> Result<Vec<(String, Section)>, Error> {
+        self.sections.get(name).map_or(Ok(Vec::new()), Raw::named)
     }
 
     fn refusal(&self, key: &'static str, text: &str, allowed: &'static str) -> Error {
@@ -140,7 +160,10 @@ fn variable(key: &str) -> String {
     format!("TASKYARD_{}", key.replace('-', "_").to_uppercase())
 }
 
-fn read_file(path: &Path) -> Result<Vec<(&'static str, Given)>, Error> {
+/// What a file says: settings, and tables.
+type Read = (Vec<(&'static str, Given)>, Vec<(&'static str, Raw)>);
+
+fn read_file(path: &Path) -> Result<Read, Error> {
     let text = std::fs::read_to_string(path).map_err(|cause| Error::Unreadable {
         path: path.to_owned(),
         cause,
@@ -151,28 +174,57 @@ fn read_file(path: &Path) -> Result<Vec<(&'static str, Given)>, Error> {
         message: error.message().to_owned(),
     })?;
     let mut given = Vec::new();
+    let mut sections = Vec::new();
     for (key, value) in table.get_ref() {
         let line = line_of(&text, &key.span());
-        let Some(known) = KEYS.into_iter().find(|known| known == key.get_ref()) else {
+        if let Some(name) = SECTIONS.into_iter().find(|name| name == key.get_ref()) {
+            let raw = Raw::new(name, path, &text, line, value.get_ref());
+            sections.push((name, raw));
+            continue;
+        }
+        let Some(known) = KEYS.iter().copied().find(|known| known == key.get_ref()) else {
             return Err(Error::UnknownKey {
                 path: path.to_owned(),
                 line,
                 key: key.get_ref().to_string(),
-                known: KEYS.join(", "),
+                known: KEYS
+                    .iter()
+                    .copied()
+                    .chain(SECTIONS)
+                    .collect::<Vec<_>>()
+                    .join(", "),
             });
         };
-        let value = scalar(value.get_ref()).ok_or_else(|| Error::NotScalar {
-            path: path.to_owned(),
-            line,
-            key: known,
-        })?;
+        let value = if LIST_KEYS.contains(&known) {
+            texts(value.get_ref()).ok_or_else(|| Error::Entry {
+                path: path.to_owned(),
+                line,
+                key: known.to_owned(),
+                allowed: "a string, or a list of strings".to_owned(),
+            })
+        } else {
+            scalar(value.get_ref()).ok_or_else(|| Error::NotScalar {
+                path: path.to_owned(),
+                line,
+                key: known,
+            })
+        }?;
         let origin = Origin::File {
             path: path.to_owned(),
             line,
         };
         given.push((known, Given { value, origin }));
     }
-    Ok(given)
+    Ok((given, sections))
+}
+
+/// A text, or several as flags and variables write them: with commas between.
+fn texts(value: &DeValue<'_>) -> Option<String> {
+    let Some(values) = value.as_array() else {
+        return scalar(value);
+    };
+    let texts: Option<Vec<&str>> = values.iter().map(|it| it.get_ref().as_str()).collect();
+    Some(texts?.join(","))
 }
 
 fn scalar(value: &DeValue<'_>) -> Option<String> {
@@ -185,7 +237,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The line, counted from 1, on which a range of bytes begins.
-fn line_of(text: &str, range: &Range<usize>) -> usize {
+pub(super) fn line_of(text: &str, range: &Range<usize>) -> usize {
     1 + text
         .get(..range.start)
         .unwrap_or_default()

@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
+
+use taskyard_access::directory::{SERVERS_OWN, STANDING};
 
 use super::{LogFormat, Secret};
 
@@ -36,6 +39,11 @@ pub(super) fn folder(text: &str) -> Option<PathBuf> {
 pub(super) fn postgres(text: &str) -> Option<Secret> {
     let url = Url::parse(text).ok()?;
     matches!(url.scheme(), "postgres" | "postgresql").then(|| Secret::new(text))
+}
+
+pub(super) fn broker(text: &str) -> Option<Secret> {
+    let url = Url::parse(text).ok()?;
+    (matches!(url.scheme(), "amqp" | "amqps") && url.has_host()).then(|| Secret::new(text))
 }
 
 pub(super) fn root_url(text: &str) -> Option<String> {
@@ -118,4 +126,111 @@ pub(super) fn web_address(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let usable = matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host();
     usable.then(|| text.to_owned())
+}
+
+/// Values of one kind, separated by commas.
+pub(super) fn list<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
+    let parts = text.split(',');
+    parts.map(|part| part.trim().parse().ok()).collect()
+}
+
+/// `name=value,name=value`, with values that `is_value` accepts.
+pub(super) fn pairs(
+    text: &str,
+    is_value: fn(&str) -> bool,
+) -> Option<std::collections::BTreeMap<String, String>> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.trim().split_once('=')?;
+        let fits = !name.is_empty() && is_value(value);
+        fits.then(|| (name.to_owned(), value.to_owned()))
+    };
+    text.split(',').map(pair).collect()
+}
+
+/// The address of a service that is reached by HTTP.
+pub(super) fn http_address(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let usable = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none();
+    usable.then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// Networks such as `10.0.0.0/8`, or single addresses, with commas between.
+pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
+    let parse = |text: &str| {
+        let text = text.trim();
+        let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(single)
+    };
+    text.split(',').map(parse).collect()
+}
+
+/// The address of an HTTP interface, without a final slash.
+pub(super) fn interface(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let usable = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    usable.then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// Printable ASCII without spaces.
+pub(super) fn word(text: &str) -> Option<String> {
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_word.then(|| text.to_owned())
+}
+
+/// Printable ASCII.
+pub(super) fn line(text: &str) -> Option<String> {
+    (!text.is_empty() && is_printable(text)).then(|| text.to_owned())
+}
+
+/// A name in a path of somebody else's.
+pub(super) fn slug(text: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (!text.is_empty() && text.chars().all(allowed)).then(|| text.to_owned())
+}
+
+pub(super) fn is_bucket(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (3..=64).contains(&text.len()) && text.chars().all(allowed)
+}
+
+pub(super) fn is_azure_account(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (3..=24).contains(&text.len()) && text.chars().all(allowed)
+}
+
+pub(super) fn is_email(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "@.-_".contains(c);
+    text.contains('@') && text.chars().all(allowed)
+}
+
+pub(super) fn is_scope(text: &str) -> bool {
+    is_printable(text) && !text.ends_with("**")
+}
+
+pub(super) fn is_standing_client(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "!@/:.+|_-".contains(c);
+    let name = text.strip_prefix(STANDING).unwrap_or_default();
+    !name.is_empty() && !text.starts_with(SERVERS_OWN) && text.chars().all(allowed)
+}
+
+pub(super) fn is_standing_role(text: &str) -> bool {
+    is_printable(text) && text.len() > STANDING.len() && text.starts_with(STANDING)
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
+}
+
+/// Ids of locations, separated by commas.
+pub(super) fn locations(text: &str) -> Option<Vec<String>> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_id = |id: &str| !id.is_empty() && id != "-" && id.bytes().all(allowed);
+    let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
+    ids.iter().all(|id| is_id(id)).then_some(ids)
 }

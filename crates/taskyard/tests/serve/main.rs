@@ -8,9 +8,11 @@
 )]
 
 mod caller;
+mod configured;
 mod dev_clock;
 mod full_disk;
 mod kills;
+mod large_artifacts;
 mod lifecycle;
 mod load;
 mod postgres;

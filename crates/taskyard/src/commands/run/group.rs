@@ -7,7 +7,7 @@ use taskyard_client::taskcluster::{Queue, TaskDefinition, TaskStatus};
 use taskyard_client::{Error, Timestamp, slugid};
 
 use crate::build_file::BuildFile;
-use crate::build_file::definition::{Submission, definitions};
+use crate::build_file::definition::{Runner, Submission, definitions};
 
 /// A build as a task group of the queue.
 #[derive(Debug)]
@@ -22,14 +22,21 @@ pub(super) struct Group {
 
 impl Group {
     /// Gives the tasks their ids. Nothing is sent yet.
-    pub(super) fn new(queue: Queue, build: &BuildFile, root_url: &str, now: Timestamp) -> Self {
+    pub(super) fn new(
+        queue: Queue,
+        build: &BuildFile,
+        root_url: &str,
+        now: Timestamp,
+        runner: Runner,
+    ) -> Self {
         let task_group_id = slugid::nice();
         let submission = Submission {
-            task_queue_id: queue_of(&task_group_id),
+            task_queue_id: queue_of(&task_group_id, runner),
             task_group_id,
             task_ids: build.tasks.iter().map(|_| slugid::nice()).collect(),
             root_url: root_url.to_owned(),
             now,
+            runner,
         };
         let ids = submission.task_ids.iter().cloned();
         Self {
@@ -110,14 +117,18 @@ impl Group {
 }
 
 /// A queue name of its own for a group: worker types are lower-case.
-fn queue_of(task_group_id: &str) -> String {
+fn queue_of(task_group_id: &str, runner: Runner) -> String {
+    let provisioner = match runner {
+        Runner::Worker => "local",
+        Runner::Stack => "stacks",
+    };
     let letters: String = task_group_id
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .take(12)
         .collect();
-    format!("local/run-{letters}")
+    format!("{provisioner}/run-{letters}")
 }
 
 #[cfg(test)]
@@ -126,6 +137,8 @@ mod tests {
 
     #[test]
     fn a_queue_is_named_in_the_letters_that_queues_allow() {
-        assert_eq!(queue_of("fN-_bArXTPSVFNUvaOlinQ"), "local/run-fnbarxtpsvfn");
+        let queue = |runner| queue_of("fN-_bArXTPSVFNUvaOlinQ", runner);
+        assert_eq!(queue(Runner::Worker), "local/run-fnbarxtpsvfn");
+        assert_eq!(queue(Runner::Stack), "stacks/run-fnbarxtpsvfn");
     }
 }
