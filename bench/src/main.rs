@@ -5,6 +5,7 @@
 
 mod clock;
 mod connection;
+mod events;
 mod identity;
 mod latency;
 mod load;
@@ -12,6 +13,7 @@ mod postgres;
 mod queue;
 mod report;
 mod server;
+mod stacks;
 mod taskstore;
 mod usage;
 
@@ -30,8 +32,12 @@ struct Arguments {
 
 #[derive(Debug, Parser)]
 enum Bench {
+    /// Events: with a broker and without, the relay, and subscribers.
+    Events(events::Options),
     /// Taskcluster's queue: create, claim, complete.
     Queue(queue::Options),
+    /// Stacks: list a thousand jobs of a million, reserve a thousand, ask for a thousand states.
+    Stacks(stacks::Options),
     /// Taskstore: update, claim, and updates of ten thousand tasks.
     Taskstore(taskstore::Options),
 }
@@ -55,7 +61,9 @@ fn main() -> anyhow::Result<()> {
             _ = terminate.recv() => anyhow::bail!("terminated"),
             result = async {
                 match bench {
+                    Bench::Events(options) => Box::pin(events::run(options)).await,
                     Bench::Queue(options) => Box::pin(queue::run(options)).await,
+                    Bench::Stacks(options) => Box::pin(stacks::run(options)).await,
                     Bench::Taskstore(options) => Box::pin(taskstore::run(options)).await,
                 }
             } => result,

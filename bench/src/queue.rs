@@ -2,6 +2,7 @@
 
 mod caller;
 mod definition;
+mod listing;
 mod targets;
 
 use crate::identity::Identity;
@@ -10,13 +11,15 @@ use crate::postgres::Postgres;
 use crate::report::{Level, Phase, Report};
 use crate::server::{self, Server};
 use anyhow::{Context as _, Result, ensure};
-use caller::{Caller, Step};
+pub(crate) use caller::{Caller, Step};
 use clap::{Args, ValueEnum};
+pub(crate) use definition::TASK_QUEUE_ID;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use taskyard_access::sign::Credentials;
+use taskyard_access::slugid;
 
 /// Connections that fill the backlog.
 const PREFILL_CONNECTIONS: usize = 64;
@@ -26,6 +29,9 @@ const PREFILL_STEP: u64 = 100_000;
 
 /// A backlog that takes longer than this is given up.
 const PREFILL_LIMIT: Duration = Duration::from_hours(1);
+
+/// Tasks in the group that is listed.
+const LISTED_GROUP: u64 = 10_000;
 
 /// Unmeasured load before the phases of a level.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -59,6 +65,11 @@ enum Database {
     Postgres,
 }
 
+/// The `number`th of those who create tasks in a queue.
+pub(crate) fn creator(number: usize, root: Arc<Identity>, task_queue_id: &'static str) -> Caller {
+    Caller::new(Step::Create, number, root, task_queue_id)
+}
+
 /// The server and the state of its queue.
 #[derive(Debug)]
 struct Bench {
@@ -67,6 +78,8 @@ struct Bench {
     root: Arc<Identity>,
     /// Tasks pending now.
     backlog: u64,
+    /// The group that is listed, once it is made.
+    group: Option<String>,
     duration: Duration,
 }
 
@@ -134,7 +147,8 @@ async fn measure(options: &Options, server: &Server) -> Result<Vec<Level>> {
             Database::Postgres => None,
         };
         let memory = server.usage()?.memory;
-        let phases = bench.phases(pending, &connections).await?;
+        let mut phases = bench.phases(pending, &connections).await?;
+        phases.push(bench.list(LISTED_GROUP).await?);
         levels.push(Level {
             pending,
             prefilled,
@@ -160,6 +174,7 @@ impl Bench {
             pid,
             root,
             backlog: 0,
+            group: None,
             duration,
         })
     }
@@ -223,6 +238,37 @@ impl Bench {
         Ok(phases)
     }
 
+    /// Lists a group of `size` tasks over and over, page by page.
+    async fn list(&mut self, size: u64) -> Result<Phase> {
+        let group = match &self.group {
+            Some(group) => group.clone(),
+            None => self.make_group(size).await?,
+        };
+        eprintln!("listing a group of {size} tasks");
+        let caller =
+            Caller::new(Step::List, 0, self.root.clone(), TASK_QUEUE_ID).in_group(&group, size);
+        let limit = Limit::time(self.duration);
+        let listed = load::run(self.address, self.pid, vec![caller], limit).await?;
+        Ok(Phase::new(targets::LIST, 1, &listed, None))
+    }
+
+    async fn make_group(&mut self, size: u64) -> Result<String> {
+        let group = slugid::nice();
+        let callers = (0..PREFILL_CONNECTIONS)
+            .map(|number| {
+                Caller::new(Step::Member, number, self.root.clone(), TASK_QUEUE_ID)
+                    .in_group(&group, size)
+            })
+            .collect();
+        let limit = Limit {
+            duration: PREFILL_LIMIT,
+            steps: size,
+        };
+        load::run(self.address, self.pid, callers, limit).await?;
+        self.group = Some(group.clone());
+        Ok(group)
+    }
+
     /// Works off what exceeds `pending`.
     async fn drain(&mut self, pending: u64) -> Result<()> {
         let steps = self.backlog.saturating_sub(pending);
@@ -239,7 +285,7 @@ impl Bench {
     /// Puts the server under load and keeps count of the backlog.
     async fn load(&mut self, step: Step, connections: usize, limit: Limit) -> Result<Outcome> {
         let callers = (0..connections)
-            .map(|number| Caller::new(step, number, self.root.clone()))
+            .map(|number| Caller::new(step, number, self.root.clone(), TASK_QUEUE_ID))
             .collect();
         let outcome = load::run(self.address, self.pid, callers, limit).await?;
         let operations = outcome.samples.operations();

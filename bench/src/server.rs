@@ -39,6 +39,19 @@ impl Server {
         folder: TempDir,
         database_url: Option<&str>,
     ) -> Result<Self> {
+        Self::start_with(binary, folder, database_url, &[]).await
+    }
+
+    /// The same with variables in its environment.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) async fn start_with(
+        binary: &Path,
+        folder: TempDir,
+        database_url: Option<&str>,
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let log_path = folder.path().join("server.log");
         let log = File::create(&log_path).context("cannot create the server's log")?;
         let mut command = Command::new(binary);
@@ -47,6 +60,9 @@ impl Server {
             .arg(folder.path().join("data"))
             .env("TASKYARD_ROOT_ACCESS_TOKEN", ROOT_ACCESS_TOKEN)
             .env("TASKYARD_BENCH", "1")
+            // What the server can do is measured, not what it allows.
+            .env("TASKYARD_STACKS_RATE_LIMITS", "false")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -5,6 +5,7 @@ Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN. 
 """
 
 import base64
+import json
 import os
 import random
 import string
@@ -27,12 +28,35 @@ TESTER = {"clientId": "tester", "accessToken": "no-secret"}
 PLACE = "conformance/" + "".join(random.choice(string.ascii_lowercase) for _ in range(12))
 
 
+# Names of the methods that were called, by whichever client.
+CALLED = set()
+
+
+class Recorded(object):
+    """A client that remembers which of its methods were called."""
+
+    def __init__(self, recorded):
+        self._recorded = recorded
+
+    def __getattr__(self, name):
+        found = getattr(self._recorded, name)
+        if name not in self._recorded.funcinfo:
+            return found
+
+        def call(*args, **more):
+            CALLED.add(name)
+            return found(*args, **more)
+
+        return call
+
+
 def auth(credentials=None, **more):
     """A client. No retries: a server fault must show, not be mended by the second try."""
     chosen = dict({"rootUrl": ROOT_URL, "maxRetries": 0}, **more)
     if credentials:
-        chosen["credentials"] = credentials
-    return taskcluster.Auth(chosen)
+        # The client may change what it is given.
+        chosen["credentials"] = dict(credentials)
+    return Recorded(taskcluster.Auth(chosen))
 
 
 def has(service, method):
@@ -183,39 +207,153 @@ def issued(root):
     ok("a signed URL opens, and is bound to its query")
 
 
+# Who signs, with what the tester has and what the call requires, and how it must end. `None` is
+# success; then the scopes that are told, if they are given. The tester is a client that there is
+# only during such a call.
+def scenarios():
+    expired = ("-2 hours", "-1 hour")
+    future = ("1 hour", "2 hours")
+    issue = ["s:*", "auth:create-client:my-name"]
+
+    def given(scopes, name=None, times=("-1 minute", "1 hour"), **changed):
+        made = temporary(TESTER, scopes, name, *times)
+        return dict(made, **changed)
+
+    failed, lacking = (401, "AuthenticationFailed"), (403, "InsufficientScopes")
+    good = given(["s:1"])
+    certificate = json.loads(good["certificate"])
+    forged = json.dumps(dict(certificate, signature="A" * 43 + "="))
+    widened = json.dumps(dict(certificate, scopes=["s:1", "s:2"]))
+    longer = json.dumps(dict(certificate, expiry=certificate["expiry"] + 60000))
+    return [
+        ("permanent", TESTER, None, ["s:*"], ["s:1"], None, ["assume:anonymous", "s:*"]),
+        ("a star for all", TESTER, None, ["*"], ["s:1", "t"], None, ["*"]),
+        ("nothing required", TESTER, None, ["s"], [], None, ["assume:anonymous", "s"]),
+        ("scopes lacking", TESTER, None, ["s"], ["t"], lacking, None),
+        ("one of two lacking", TESTER, None, ["s"], ["s", "t"], lacking, None),
+        ("wrong token", dict(TESTER, accessToken="wrong"), None, ["*"], [], failed, None),
+        ("wrong clientId", dict(TESTER, clientId="somebody"), None, ["*"], [], failed, None),
+        ("authorized", TESTER, ["s:1"], ["s:*"], ["s:1"], None, ["assume:anonymous", "s:1"]),
+        ("authorized too little", TESTER, ["s:1"], ["s:*"], ["s:2"], lacking, None),
+        ("authorized too much", TESTER, ["t"], ["s:*"], [], failed, None),
+        ("authorized nothing", TESTER, [], ["s:*"], ["s:1"], lacking, None),
+        ("unnamed", good, None, ["s:*"], ["s:1"], None, ["assume:anonymous", "s:1"]),
+        ("unnamed, scopes lacking", good, None, ["s:*"], ["s:2"], lacking, None),
+        ("unnamed, too wide", given(["t"]), None, ["s:*"], [], failed, None),
+        ("unnamed, expired", given(["s:1"], None, expired), None, ["s:*"], [], failed, None),
+        ("unnamed, in future", given(["s:1"], None, future), None, ["s:*"], [], failed, None),
+        ("unnamed, authorized", given(["s:*"]), ["s:1"], ["s:*"], ["s:1"], None,
+         ["assume:anonymous", "s:1"]),
+        ("unnamed, authorized too much", good, ["s:2"], ["s:*"], [], failed, None),
+        ("unnamed, wrong token", dict(good, accessToken="wrong"), None, ["s:*"], [], failed, None),
+        ("forged", dict(good, certificate=forged), None, ["s:*"], [], failed, None),
+        ("widened", dict(good, certificate=widened), None, ["s:*"], [], failed, None),
+        ("prolonged", dict(good, certificate=longer), None, ["s:*"], [], failed, None),
+        ("named", given(["s:1"], "my-name"), None, issue, ["s:1"], None,
+         ["assume:anonymous", "s:1"]),
+        ("named, not allowed to", given(["s:1"], "my-name"), None, ["s:*"], [], failed, None),
+        ("named, another name", given(["s:1"], "your-name"), None, issue, [], failed, None),
+        ("named, too wide", given(["t"], "my-name"), None, issue, [], failed, None),
+        ("named, expired", given(["s:1"], "my-name", expired), None, issue, [], failed, None),
+        ("named, under a name not signed", given(["s:1"], "my-name", clientId="your-name"), None,
+         issue, [], failed, None),
+        ("named, authorized", given(["s:*"], "my-name"), ["s:1"], issue, ["s:1"], None,
+         ["assume:anonymous", "s:1"]),
+        ("nobody", None, None, ["s"], ["s"], lacking, None),
+        ("nobody, nothing required", None, None, ["s"], [], None, ["assume:anonymous"]),
+    ]
+
+
 def testing():
-    equal(
-        auth(TESTER).testAuthenticate({"clientScopes": ["s:*"], "requiredScopes": ["s:1"]}),
-        {"clientId": "tester", "scopes": ["assume:anonymous", "s:*"]},
-    )
-    lacking = {"clientScopes": ["s"], "requiredScopes": ["t"]}
-    refused(403, "InsufficientScopes", auth(TESTER).testAuthenticate, lacking)
-    wrong = dict(TESTER, accessToken="wrong")
-    refused(401, "AuthenticationFailed", auth(wrong).testAuthenticate, lacking)
-    named = temporary(TESTER, ["s:1"], "my-name")
-    equal(
-        auth(named).testAuthenticate(
-            {"clientScopes": ["s:*", "auth:create-client:my-name"], "requiredScopes": ["s:1"]}
-        )["clientId"],
-        "my-name",
-    )
+    for name, who, authorized, has_scopes, required, refusal, told in scenarios():
+        more = {} if authorized is None else {"authorizedScopes": authorized}
+        request = {"clientScopes": has_scopes, "requiredScopes": required}
+        client = auth(who, **more)
+        try:
+            if refusal:
+                refused(refusal[0], refusal[1], client.testAuthenticate, request)
+                continue
+            answer = client.testAuthenticate(request)
+            expected = who["clientId"] if who else "auth-failed:no-auth"
+            equal((answer["clientId"], answer["scopes"]), (expected, told))
+        except Exception:
+            print("scenario: " + name, flush=True)
+            raise
+    ok("%d ways to call testAuthenticate" % len(scenarios()))
+
     equal(auth(TESTER).testAuthenticateGet()["clientId"], "tester")
-    url = auth(TESTER).buildSignedUrl("testAuthenticateGet")
-    equal(requests.get(url).json()["clientId"], "tester")
-    ok("testAuthenticate and testAuthenticateGet")
+    name = "test:named"
+    cases = [
+        (TESTER, {}, 200),
+        (dict(TESTER, accessToken="wrong"), {}, 401),
+        (dict(TESTER, clientId="somebody"), {}, 401),
+        (TESTER, {"authorizedScopes": ["test:authenticate-get"]}, 200),
+        (TESTER, {"authorizedScopes": ["test:other"]}, 403),
+        (TESTER, {"authorizedScopes": ["other"]}, 401),
+        (temporary(TESTER, ["test:*"]), {}, 200),
+        (temporary(TESTER, ["test:other"]), {}, 403),
+        (temporary(TESTER, ["test:*"], name), {}, 200),
+        (temporary(TESTER, ["test:*"], "other"), {}, 401),
+        (temporary(TESTER, ["test:*"], None, "-2 hours", "-1 hour"), {}, 401),
+    ]
+    for who, more, status in cases:
+        client = auth(who, **more)
+        url = client.buildSignedUrl("testAuthenticateGet")
+        equal((requests.get(url).status_code, who, more), (status, who, more))
+        try:
+            client.testAuthenticateGet()
+            found = 200
+        except TaskclusterFailure as error:
+            found = error.status_code
+        equal((found, who, more), (status, who, more))
+    late = auth(TESTER, signedUrlExpiration=-60).buildSignedUrl("testAuthenticateGet")
+    equal(requests.get(late).status_code, 401)
+    ok("testAuthenticateGet by header and by signed URL, accepted and refused")
 
 
 def anonymous(root):
     nobody = auth()
     nobody.listRoles()
     refused(403, "InsufficientScopes", nobody.createClient, PLACE + "/x", definition([]))
-    unconfigured = [("awsS3Credentials", ("read-only", "bucket", "a/b")), ("sentryDSN", ("p",))]
-    for method, args in unconfigured + [("statsumToken", ("p",)), ("webhooktunnelToken", ())]:
-        if has(root, method):
-            refused(404, "ResourceNotFound", getattr(root, method), *args)
-    if has(root, "azureAccounts"):
-        equal(root.azureAccounts(), {"accounts": []})
-    ok("anonymous callers read what is public; services that are not configured (404)")
+    ok("anonymous callers read what is public, and change nothing (403)")
+
+
+# How a call of each method ends whose service is not configured, or that no step before has called.
+def every_method(root):
+    missing = (404, "ResourceNotFound")
+    request = {"method": "get", "resource": "/x", "host": "example.com", "port": 443}
+    repo = {"permissions": {"contents": "read"}, "repositories": ["repo"]}
+    table = {
+        "ping": ((), None),
+        "lbheartbeat": ((), None),
+        "heartbeat": ((), None),
+        "version": ((), None),
+        "authenticateHawk": ((request,), None),
+        "getEntityHistory": (("client", PLACE + "/issuer"), None),
+        "listAuditHistory": ((ROOT["clientId"],), None),
+        "awsS3Credentials": (("read-only", "bucket", "a/b"), missing),
+        "azureAccounts": ((), None),
+        "azureTables": (("account",), missing),
+        "azureTableSAS": (("account", "table", "read-only"), missing),
+        "azureContainers": (("account",), missing),
+        "azureContainerSAS": (("account", "container", "read-write"), missing),
+        "sentryDSN": (("project",), missing),
+        "statsumToken": (("project",), missing),
+        "webhooktunnelToken": ((), missing),
+        "websocktunnelToken": (("audience", "client"), missing),
+        "gcpCredentials": (("-", "a@b.example.com"), (400, "InvalidRequestArguments")),
+        "githubRepoToken": (("app", "owner", repo), missing),
+    }
+    for method, (args, refusal) in sorted(table.items()):
+        if not has(root, method):
+            continue
+        if refusal:
+            refused(refusal[0], refusal[1], getattr(root, method), *args)
+        else:
+            getattr(root, method)(*args)
+    uncalled = sorted(set(root.funcinfo) - CALLED)
+    equal(uncalled, [])
+    ok("each of the %d methods that this client has was called" % len(root.funcinfo))
 
 
 def main():
@@ -226,6 +364,7 @@ def main():
     issued(root)
     testing()
     anonymous(root)
+    every_method(root)
     print("done", flush=True)
 
 

@@ -7,9 +7,11 @@
 mod database;
 mod script;
 mod server;
+mod stand_ins;
 mod surroundings;
 
 pub use database::Database;
 pub use script::Script;
 pub use server::{ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server};
+pub use stand_ins::StandIns;
 pub use surroundings::surrounding;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server, surrounding};
+use crate::{ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server, StandIns, surrounding};
 
 /// The last line of a scenario that came to its end.
 const END: &str = "done";
@@ -30,6 +30,45 @@ impl Script {
         Self::of_python(variable, "python/access.py")
     }
 
+    /// The Python scenario of Cloud Tasks.
+    pub fn python_cloudtasks() -> Result<Self> {
+        let mut script =
+            Self::of_python("TASKYARD_TEST_PYTHON_CLOUDTASKS", "python/cloudtasks.py")?;
+        let descriptors = here("../crates/api-cloudtasks/proto/descriptors.binpb");
+        let descriptors = descriptors.display().to_string();
+        script
+            .environment
+            .push(("CLOUDTASKS_DESCRIPTORS", descriptors));
+        Ok(script)
+    }
+
+    /// The Python scenario of tasks that a stack runs, run by the interpreter that `variable` names.
+    pub fn python_stacks(variable: &str) -> Result<Self> {
+        Self::of_python(variable, "python/stacks.py")
+    }
+
+    /// The Python scenario of artifacts and objects, run by the interpreter that `variable` names.
+    pub fn python_artifacts(variable: &str) -> Result<Self> {
+        Self::of_python(variable, "python/artifacts.py")
+    }
+
+    /// The Python run of every method of the queue, by the interpreter that `variable` names.
+    pub fn python_methods(variable: &str) -> Result<Self> {
+        Self::of_python(variable, "python/methods.py")
+    }
+
+    /// The Python scenario of services outside, run beside the stand-ins for those.
+    pub fn python_guarded(stand_ins: &StandIns) -> Result<Self> {
+        let mut script = Self::of_python("TASKYARD_TEST_PYTHON_STAND_INS", "python/guarded.py")?;
+        script.environment.extend(stand_ins.variables());
+        Ok(script)
+    }
+
+    /// The Python scenario of a consumer that reads events from a broker.
+    pub fn python_events() -> Result<Self> {
+        Self::of_python("TASKYARD_TEST_PYTHON_NEWEST", "python/events.py")
+    }
+
     fn of_python(variable: &str, file: &str) -> Result<Self> {
         Ok(Self {
             program: surrounding(variable)?.into(),
@@ -46,6 +85,28 @@ impl Script {
     /// The JavaScript scenario of clients, roles and credentials.
     pub fn node_access() -> Result<Self> {
         Self::of_node("node/access.mjs")
+    }
+
+    /// The JavaScript scenario of Cloud Tasks.
+    pub fn node_cloudtasks() -> Result<Self> {
+        Ok(Self {
+            program: surrounding("TASKYARD_TEST_NODE")?.into(),
+            file: here("node-cloudtasks/cloudtasks.mjs"),
+            environment: vec![(
+                "NODE_MODULES",
+                surrounding("TASKYARD_TEST_NODE_CLOUDTASKS_MODULES")?,
+            )],
+        })
+    }
+
+    /// The JavaScript scenario of artifacts and objects.
+    pub fn node_artifacts() -> Result<Self> {
+        Self::of_node("node/artifacts.mjs")
+    }
+
+    /// The JavaScript run of every method of the queue.
+    pub fn node_methods() -> Result<Self> {
+        Self::of_node("node/methods.mjs")
     }
 
     fn of_node(file: &str) -> Result<Self> {

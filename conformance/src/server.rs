@@ -38,6 +38,15 @@ pub struct Server {
 impl Server {
     /// Starts the binary of `TASKYARD_BIN` on a free loopback port and waits until it listens.
     pub fn start(database: Database) -> Result<Self> {
+        Self::start_with(database, "", &[])
+    }
+
+    /// The same with a configuration file that holds `settings`, and variables in its environment.
+    pub fn start_with(
+        database: Database,
+        settings: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let binary = PathBuf::from(surrounding("TASKYARD_BIN")?);
         if !binary.is_file() {
             bail!("there is no server at {}: build it first", binary.display());
@@ -47,11 +56,17 @@ impl Server {
         let mut command = Command::new(&binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(folder.path().join("data"));
+        if !settings.is_empty() {
+            let file = folder.path().join("taskyard.toml");
+            std::fs::write(&file, settings).context("no configuration file")?;
+            command.arg("--config").arg(file);
+        }
         if let Some(url) = database.url() {
             command.args(["--database-url", &url]);
         }
         let mut child = command
             .env("TASKYARD_ROOT_ACCESS_TOKEN", ROOT_ACCESS_TOKEN)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

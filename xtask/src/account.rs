@@ -17,6 +17,11 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    /// The account that runs us.
+    pub(crate) fn own() -> Self {
+        Self { ids: None }
+    }
+
     /// The account `name` (or `nobody`) when we are root, otherwise our own.
     pub(crate) fn for_service(name: &str) -> Result<Self> {
         if !is_root()? {

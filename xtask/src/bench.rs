@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::{step, workspace};
+use crate::rabbitmq::RabbitMq;
+use crate::{service, step, workspace};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -23,5 +24,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "taskyard-bench",
         "--",
     ]);
-    step::run(command.args(&options.arguments))
+    command.args(&options.arguments);
+    let broker = (options
+        .arguments
+        .first()
+        .is_some_and(|bench| bench == "events"))
+    .then(|| {
+        service::remove_leftovers()?;
+        step::step("start RabbitMQ", RabbitMq::start)
+    })
+    .transpose()?;
+    if let Some(broker) = &broker {
+        command.env("TASKYARD_TEST_AMQP_URL", broker.url());
+    }
+    step::run(&mut command)
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod apt;
+mod azurite;
 mod bench;
 mod ci;
 mod licences;
@@ -9,6 +10,7 @@ mod node;
 mod postgres;
 mod python;
 mod rabbitmq;
+mod s3;
 mod service;
 mod spdx;
 mod step;

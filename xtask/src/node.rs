@@ -22,7 +22,9 @@ pub(crate) fn install() -> Result<Vec<(&'static str, PathBuf)>> {
     let version = step::output(Command::new(&system).arg("--version"))?;
     let needs_newer = major(&version).is_none_or(|major| major < OLDEST_NODE);
     let folder = workspace::installed().join("node");
-    install_client(&folder, version.trim(), needs_newer)?;
+    install_client("node", version.trim(), needs_newer)?;
+    install_client("node-cloudtasks", version.trim(), false)?;
+    let cloudtasks = workspace::installed().join("node-cloudtasks");
     let modules = folder.join("node_modules");
     let node = if needs_newer {
         modules.join("node/bin/node")
@@ -32,27 +34,33 @@ pub(crate) fn install() -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(vec![
         ("TASKYARD_TEST_NODE", node),
         ("TASKYARD_TEST_NODE_MODULES", modules),
+        (
+            "TASKYARD_TEST_NODE_CLOUDTASKS_MODULES",
+            cloudtasks.join("node_modules"),
+        ),
     ])
 }
 
-fn install_client(folder: &Path, version: &str, needs_newer: bool) -> Result<()> {
-    let source = workspace::root().join("conformance/node");
+/// Installs what the package of this name in `conformance/` asks for.
+fn install_client(name: &str, version: &str, needs_newer: bool) -> Result<()> {
+    let source = workspace::root().join("conformance").join(name);
+    let folder = &workspace::installed().join(name);
     let names = ["package.json", "package-lock.json"];
     let mut wanted = format!("{version}\n");
-    for name in names {
-        wanted += &fs::read_to_string(source.join(name))
-            .with_context(|| format!("could not read conformance/node/{name}"))?;
+    for file in names {
+        wanted += &fs::read_to_string(source.join(file))
+            .with_context(|| format!("could not read conformance/{name}/{file}"))?;
     }
     // The stamp is what the folder was made from, so any change makes it anew.
     let stamp = folder.join("made-from");
     if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
         return Ok(());
     }
-    step::step("install the JavaScript client", || {
+    step::step(&format!("install the JavaScript clients of {name}"), || {
         fs::create_dir_all(folder).context("could not make the folder of node modules")?;
-        for name in names {
-            fs::copy(source.join(name), folder.join(name))
-                .with_context(|| format!("could not copy {name}"))?;
+        for file in names {
+            fs::copy(source.join(file), folder.join(file))
+                .with_context(|| format!("could not copy {file}"))?;
         }
         step::run(&mut npm(folder, &["ci"]))?;
         if needs_newer {
@@ -62,7 +70,8 @@ fn install_client(folder: &Path, version: &str, needs_newer: bool) -> Result<()>
     })
 }
 
-fn npm(folder: &Path, arguments: &[&str]) -> Command {
+/// A command of npm's in `folder`.
+pub(crate) fn npm(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("npm");
     command.current_dir(folder).args(arguments);
     command.args([

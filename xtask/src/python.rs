@@ -1,4 +1,5 @@
-//! The official Python clients, each release in a virtual environment of its own.
+//! The official Python clients, each release in a virtual environment of its own, and stand-ins for
+//! services outside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::{apt, step, workspace};
 
-/// One release of the client.
+/// One release of the client, or what else comes in an environment of its own.
 struct Release {
     /// Names the requirements file and the environment's folder.
     name: &'static str,
@@ -16,7 +17,7 @@ struct Release {
     variable: &'static str,
 }
 
-const RELEASES: [Release; 3] = [
+const RELEASES: [Release; 5] = [
     Release {
         name: "6.0.0",
         variable: "TASKYARD_TEST_PYTHON_6",
@@ -29,7 +30,29 @@ const RELEASES: [Release; 3] = [
         name: "newest",
         variable: "TASKYARD_TEST_PYTHON_NEWEST",
     },
+    Release {
+        name: "cloudtasks",
+        variable: "TASKYARD_TEST_PYTHON_CLOUDTASKS",
+    },
+    // The client 19.0.0 with moto and the libraries of AWS and Azure.
+    Release {
+        name: "stand-ins",
+        variable: "TASKYARD_TEST_PYTHON_STAND_INS",
+    },
 ];
+
+/// The interpreter that has the stand-in for Amazon S3, installed if it is missing.
+pub(crate) fn install_s3() -> Result<PathBuf> {
+    let s3 = Release {
+        name: "s3",
+        variable: "",
+    };
+    let python = interpreter()?;
+    let version = step::output(Command::new(&python).arg("--version"))?;
+    let environment = workspace::installed().join("python-s3");
+    install_release(&s3, &python, version.trim(), &environment)?;
+    Ok(environment.join("bin/python"))
+}
 
 /// Installs what is missing; returns the variables to set for the tests.
 pub(crate) fn install() -> Result<Vec<(&'static str, PathBuf)>> {
@@ -61,7 +84,7 @@ fn install_release(
         return Ok(());
     }
     step::step(
-        &format!("install the Python client {}", release.name),
+        &format!("install the Python environment {}", release.name),
         || {
             make_environment(python, environment)?;
             let mut pip = Command::new(environment.join("bin/python"));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::{apt, workspace};
 #[derive(Debug)]
 pub(crate) struct RabbitMq {
     url: String,
+    control: PathBuf,
     // Fields are dropped in order: the broker before its port mapper, both before the folder.
     _broker: Service,
     _port_mapper: Service,
@@ -47,41 +49,67 @@ impl RabbitMq {
             account.create_folder(&path(name))?;
         }
         let log = path("broker.log");
+        let text = |name: &str| path(name).display().to_string();
+        let environment = [
+            ("HOME", folder.path().display().to_string()),
+            ("ERL_EPMD_ADDRESS", loopback.clone()),
+            ("ERL_EPMD_PORT", mapper.to_string()),
+            (
+                "RABBITMQ_NODENAME",
+                format!("taskyard-test-{amqp}@localhost"),
+            ),
+            ("RABBITMQ_NODE_IP_ADDRESS", loopback),
+            ("RABBITMQ_NODE_PORT", amqp.to_string()),
+            ("RABBITMQ_DIST_PORT", distribution.to_string()),
+            ("RABBITMQ_MNESIA_BASE", text("data")),
+            ("RABBITMQ_LOG_BASE", text("logs")),
+            ("RABBITMQ_CONFIG_FILE", text("rabbitmq.conf")),
+            ("RABBITMQ_CONF_ENV_FILE", text("environment")),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", text("enabled_plugins")),
+        ];
         let mut command = account.command(&server, "TERM");
         command
             .current_dir(folder.path())
             // Makes the start script become the broker instead of a shell that waits for it.
             .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("HOME", folder.path())
-            .env("ERL_EPMD_ADDRESS", &loopback)
-            .env("ERL_EPMD_PORT", mapper.to_string())
-            .env(
-                "RABBITMQ_NODENAME",
-                format!("taskyard-test-{amqp}@localhost"),
-            )
-            .env("RABBITMQ_NODE_IP_ADDRESS", &loopback)
-            .env("RABBITMQ_NODE_PORT", amqp.to_string())
-            .env("RABBITMQ_DIST_PORT", distribution.to_string())
-            .env("RABBITMQ_MNESIA_BASE", path("data"))
-            .env("RABBITMQ_LOG_BASE", path("logs"))
-            .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
-            .env("RABBITMQ_CONF_ENV_FILE", path("environment"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins"));
+            .envs(environment.iter().map(|(name, value)| (name, value)));
         let mut broker = Service::start("RabbitMQ", command, &log, "TERM")?;
         broker.wait_until(&log, || speaks_amqp(amqp))?;
         eprintln!("    RabbitMQ listens on 127.0.0.1:{amqp}");
+        let control = path("control");
+        write_control(&control, &server, &environment)?;
         Ok(Self {
             url: format!("amqp://guest:guest@127.0.0.1:{amqp}/%2f"),
+            control,
             _broker: broker,
             _port_mapper: port_mapper,
             _folder: folder,
         })
     }
 
+    /// A program that, called with `stop` or `start`, stops the broker and starts it again.
+    pub(crate) fn control(&self) -> &Path {
+        &self.control
+    }
+
     /// How to connect as administrator.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// Writes a script by which tests stop and start the broker; what it keeps survives that.
+fn write_control(path: &Path, server: &Path, environment: &[(&str, String)]) -> Result<()> {
+    let tool = server.with_file_name("rabbitmqctl");
+    let exports = environment
+        .iter()
+        .map(|(name, value)| format!("export {name}='{value}'"));
+    let call = format!("exec '{}' -q \"${{1}}_app\"\n", tool.display());
+    let lines = std::iter::once("#!/bin/sh".to_owned()).chain(exports);
+    let script = lines.chain([call]).collect::<Vec<_>>().join("\n");
+    fs::write(path, script).with_context(|| format!("could not write {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("could not make {} a program", path.display()))
 }
 
 /// The start script itself: Debian's wrapper in `PATH` insists on the system's folders.

@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::postgres::Postgres;
 use crate::rabbitmq::RabbitMq;
-use crate::{node, python, service, step, workspace};
+use crate::s3::S3;
+use crate::{azurite, node, python, service, step, workspace};
 
 /// Which tests to run, and with what beside them.
 #[derive(Debug, Default, clap::Args)]
@@ -14,9 +15,6 @@ pub(crate) struct Options {
     /// Run only this package's tests (may be given several times)
     #[arg(short, long, value_name = "NAME")]
     package: Vec<String>,
-    /// Start a private RabbitMQ broker too
-    #[arg(long)]
-    with_rabbitmq: bool,
     /// Run only tests whose name contains one of these; options go to the test runner
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     filters: Vec<String>,
@@ -38,6 +36,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for (name, path) in python::install()?.into_iter().chain(node::install()?) {
             variables.push((name, path.into_os_string()));
         }
+        let azurite = azurite::install()?;
+        variables.push(("TASKYARD_TEST_AZURITE", azurite.into_os_string()));
         Ok(())
     })?;
     step::step("build", || build(options))?;
@@ -46,13 +46,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let postgres = step::step("start PostgreSQL", Postgres::start)?;
     variables.push(("TASKYARD_TEST_DATABASE_URL", postgres.url().into()));
-    let broker = options
-        .with_rabbitmq
-        .then(|| step::step("start RabbitMQ", RabbitMq::start))
-        .transpose()?;
-    if let Some(broker) = &broker {
-        variables.push(("TASKYARD_TEST_AMQP_URL", broker.url().into()));
-    }
+    let s3 = step::step("start a stand-in for S3", S3::start)?;
+    variables.push(("TASKYARD_TEST_S3_URL", s3.url().into()));
+    let broker = step::step("start RabbitMQ", RabbitMq::start)?;
+    variables.push(("TASKYARD_TEST_AMQP_URL", broker.url().into()));
+    variables.push(("TASKYARD_TEST_BROKER", broker.control().into()));
     step::step("tests", || run_tests(options, &variables))?;
     if options.filters.is_empty() && options.package.is_empty() {
         step::step("documentation tests", || run_doc_tests(&variables))?;

@@ -5,14 +5,15 @@ use crate::connection::Connection;
 use crate::identity::Identity;
 use crate::latency::Samples;
 use crate::load::Client;
-use crate::queue::definition::{Definitions, TASK_QUEUE_ID};
+use crate::queue::definition::Definitions;
+use crate::queue::listing::Listing;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use taskyard_access::sign::Credentials;
 use taskyard_access::slugid;
 
@@ -25,6 +26,10 @@ pub(crate) enum Step {
     Create,
     /// claimWork for one task, then reportCompleted with that claim's credentials.
     Work,
+    /// createTask, of a task that is only listed.
+    Member,
+    /// listTaskGroup, one page.
+    List,
     /// Create, then work. The task that is worked on is the queue's oldest, not the one created.
     Cycle,
 }
@@ -35,8 +40,11 @@ pub(crate) struct Caller {
     step: Step,
     root: Arc<Identity>,
     definitions: Definitions,
+    listing: Option<Listing>,
     claim_body: Bytes,
     claim_target: String,
+    /// Time from the beginning of a step to that of the next, at least.
+    pace: Option<Duration>,
 }
 
 /// claimWork's answer, as far as a worker needs it to resolve the task.
@@ -76,23 +84,60 @@ struct ClaimCredentials<'a> {
 }
 
 impl Caller {
-    /// The `number`th of the callers; its worker id follows from it.
-    pub(crate) fn new(step: Step, number: usize, root: Arc<Identity>) -> Self {
+    /// The `number`th of the callers of a queue; its worker id follows from it.
+    pub(crate) fn new(
+        step: Step,
+        number: usize,
+        root: Arc<Identity>,
+        task_queue_id: &'static str,
+    ) -> Self {
         let claim = format!(r#"{{"workerGroup":"bench","workerId":"worker-{number}","tasks":1}}"#);
         Self {
             step,
             root,
-            definitions: Definitions::default(),
+            definitions: Definitions::new(task_queue_id),
+            listing: None,
             claim_body: claim.into(),
             // A task queue's id is one path segment.
             claim_target: format!(
                 "/api/queue/v1/claim-work/{}",
-                TASK_QUEUE_ID.replace('/', "%2F")
+                task_queue_id.replace('/', "%2F")
             ),
+            pace: None,
         }
     }
 
-    async fn create(&mut self, connection: &mut Connection, samples: &mut Samples) -> Result<()> {
+    /// The same, with `pace` from the beginning of a step to that of the next.
+    pub(crate) fn every(mut self, pace: Duration) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// Puts the tasks it creates into one group of so many tasks, or lists that.
+    pub(crate) fn in_group(mut self, task_group_id: &str, size: u64) -> Self {
+        self.definitions = Definitions::in_group(task_group_id);
+        self.listing = Some(Listing::new(task_group_id, size));
+        self
+    }
+
+    /// Reads the next page of the group.
+    async fn list(&mut self, connection: &mut Connection, samples: &mut Samples) -> Result<()> {
+        let listing = self.listing.as_mut().context("there is no group to list")?;
+        let target = listing.target();
+        let authorization = self.root.sign(&Method::GET, &target, None, clock::now_ms());
+        let answer = connection
+            .send(Method::GET, &target, Some(&authorization), None)
+            .await?;
+        listing.turn(&answer.body)?;
+        samples.request("page", answer.elapsed)
+    }
+
+    async fn create(
+        &mut self,
+        operation: &'static str,
+        connection: &mut Connection,
+        samples: &mut Samples,
+    ) -> Result<()> {
         let now_ms = clock::now_ms();
         let body = self.definitions.next_body(now_ms)?;
         let target = format!("/api/queue/v1/task/{}", slugid::nice());
@@ -100,7 +145,7 @@ impl Caller {
         let answer = connection
             .send(Method::PUT, &target, Some(&authorization), Some(body))
             .await?;
-        samples.request("create", answer.elapsed)
+        samples.request(operation, answer.elapsed)
     }
 
     /// Claims and completes one task, if one is found.
@@ -154,10 +199,18 @@ impl Client for Caller {
                     .await?;
                 return samples.request("empty", answer.elapsed);
             }
-            Step::Create => return self.create(connection, samples).await,
+            Step::Create => {
+                self.create("create", connection, samples).await?;
+                if let Some(pace) = self.pace {
+                    tokio::time::sleep(pace.saturating_sub(begin.elapsed())).await;
+                }
+                return Ok(());
+            }
+            Step::Member => return self.create("member", connection, samples).await,
+            Step::List => return self.list(connection, samples).await,
             Step::Work => self.work(connection, samples).await?,
             Step::Cycle => {
-                self.create(connection, samples).await?;
+                self.create("create", connection, samples).await?;
                 self.work(connection, samples).await?;
             }
         }

@@ -22,6 +22,8 @@ struct Memory {
     pending: VecDeque<String>,
     running: HashSet<String>,
     empty: u64,
+    /// Tasks that are only listed.
+    listed: u64,
     /// After so many tasks createTask is refused.
     refuse_after: Option<usize>,
 }
@@ -111,8 +113,33 @@ async fn answer(
         ("PUT", path) => {
             assert_eq!(sender, server::ROOT_CLIENT_ID);
             let definition: Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(definition["taskQueueId"], "bench/worker");
-            memory.create(path.strip_prefix("/task/").unwrap())
+            if definition["taskQueueId"] == "bench/listed" {
+                memory.listed += 1;
+                (StatusCode::OK, json!({ "status": {} }))
+            } else {
+                assert_eq!(definition["taskQueueId"], "bench/worker");
+                memory.create(path.strip_prefix("/task/").unwrap())
+            }
+        }
+        ("GET", path) if path.starts_with("/task-group/") => {
+            assert_eq!(sender, server::ROOT_CLIENT_ID);
+            let query = head.uri.query().unwrap_or("continuationToken=0");
+            let after: u64 = query
+                .strip_prefix("continuationToken=")
+                .unwrap()
+                .parse()
+                .unwrap();
+            let next = (after + 100).min(memory.listed);
+            let tasks: Vec<u64> = (after..next).collect();
+            if next == memory.listed {
+                (StatusCode::OK, json!({ "tasks": tasks }))
+            } else {
+                let token = next.to_string();
+                (
+                    StatusCode::OK,
+                    json!({ "tasks": tasks, "continuationToken": token }),
+                )
+            }
         }
         (_, path) => {
             let task_id = path.strip_prefix("/task/").unwrap();
@@ -230,6 +257,20 @@ async fn the_backlog_keeps_its_size_through_all_phases() {
         assert_eq!(cycle.requests, 3 * count("create"));
         assert!(cycle.share_of_empty.unwrap() > 0.0);
     }
+}
+
+#[tokio::test]
+async fn a_group_is_made_once_and_listed_page_by_page() {
+    let (address, memory) = serve(Memory::default()).await;
+    let mut bench = bench(address);
+    for _ in 0..2 {
+        let phase = bench.list(250).await.unwrap();
+        assert_eq!((phase.name, phase.connections), ("list", 1));
+        assert!(phase.operations["page"].count >= 3);
+        assert_eq!(phase.requests, phase.operations["page"].count);
+    }
+    assert_eq!(memory.lock().unwrap().listed, 250);
+    assert_eq!(bench.backlog, 0);
 }
 
 #[tokio::test]

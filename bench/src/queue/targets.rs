@@ -12,11 +12,15 @@ const CLAIM_GROWTH: f64 = 1.5;
 const CLAIM_P99_MS: f64 = 20.0;
 /// Connections at which the 99th percentile is judged.
 const CLAIM_P99_CONNECTIONS: usize = 16;
+/// A page of a large task group, 99th percentile, in milliseconds.
+const PAGE_P99_MS: f64 = 10.0;
 /// Resident memory with the largest backlog, in megabytes.
 const RESIDENT_MB: u64 = 150;
 
 /// The phases whose claims are judged.
 pub(crate) const WORK: &str = "work";
+/// The phase that lists a large task group.
+pub(crate) const LIST: &str = "list";
 /// The phase of the full cycle.
 pub(crate) const CYCLE: &str = "cycle";
 
@@ -33,6 +37,7 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
     }
     for level in levels {
         targets.extend(claim_p99(level));
+        targets.extend(page_p99(level));
     }
     targets.extend(levels.last().map(resident));
     targets
@@ -89,6 +94,20 @@ fn claim_p99(level: &Level) -> Vec<Target> {
             })
         })
         .collect()
+}
+
+fn page_p99(level: &Level) -> Option<Target> {
+    let listed = level.phases.iter().find(|phase| phase.name == LIST)?;
+    let p99 = listed.operations.get("page")?.p99_ms;
+    Some(Target {
+        name: format!(
+            "page of a 10,000-task group p99, {} pending",
+            thousands(level.pending as f64)
+        ),
+        wanted: format!("< {PAGE_P99_MS} ms"),
+        measured: format!("{p99:.1} ms"),
+        met: p99 < PAGE_P99_MS,
+    })
 }
 
 fn resident(level: &Level) -> Target {
@@ -150,7 +169,18 @@ mod tests {
             generator_cpu_seconds_per_request: 0.0,
             memory,
         };
-        let phases = vec![cycle(16), cycle(64)];
+        let list = Phase {
+            name: LIST,
+            operations: BTreeMap::from([(
+                "page",
+                Quantiles {
+                    p99_ms: claim_p99_ms / 2.0,
+                    ..claim
+                },
+            )]),
+            ..cycle(1)
+        };
+        let phases = vec![cycle(16), cycle(64), list];
         Level {
             pending,
             prefilled: 0,
@@ -174,7 +204,7 @@ mod tests {
             level(1_000, 0.25, 1.0, 19.9, 149),
             level(1_000_000, 0.25, 1.5, 19.9, 149),
         ];
-        assert_eq!(verdicts(&levels), [true; 7]);
+        assert_eq!(verdicts(&levels), [true; 9]);
     }
 
     #[test]
@@ -183,7 +213,7 @@ mod tests {
             level(1_000, 0.24, 1.0, 20.0, 1),
             level(1_000_000, 0.24, 1.6, 20.0, 150),
         ];
-        assert_eq!(verdicts(&levels), [false; 7]);
+        assert_eq!(verdicts(&levels), [false; 9]);
     }
 
     #[test]
@@ -192,7 +222,7 @@ mod tests {
             .into_iter()
             .map(|t| t.name)
             .collect();
-        assert_eq!(names.len(), 3);
+        assert_eq!(names.len(), 4);
         assert!(
             names.iter().all(|name| !name.contains("against 1")),
             "{names:?}"

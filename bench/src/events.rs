@@ -1,0 +1,251 @@
+//! The bench of events: what it costs to tell the world.
+
+mod listener;
+mod metrics;
+
+use crate::identity::Identity;
+use crate::load::{self, Limit, Outcome};
+use crate::queue::{Caller, Step, TASK_QUEUE_ID};
+use crate::report::{Level, Phase, Report, Target, percent, thousands};
+use crate::server::{self, Server};
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use taskyard_access::sign::Credentials;
+
+use self::listener::Listeners;
+
+/// What a broker may take of the throughput without one.
+const BROKER_SHARE: f64 = 0.85;
+/// Messages that go to the broker a second while it catches up.
+const RELAYED_PER_SECOND: f64 = 10_000.0;
+/// Processors that subscribers may take.
+const SUBSCRIBERS_CORES: f64 = 1.0;
+/// Tasks created a second while subscribers listen: each is told of in two messages.
+const CREATED_PER_SECOND: u64 = 1000;
+/// How long the relay may take to catch up.
+const CATCH_UP: Duration = Duration::from_mins(2);
+/// Connections that work.
+const CONNECTIONS: usize = 16;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// RabbitMQ to publish to; without one only subscribers are measured. `cargo xtask bench
+    /// events` starts one.
+    #[arg(long, value_name = "URL", env = "TASKYARD_TEST_AMQP_URL")]
+    amqp_url: Option<String>,
+    /// How many listen.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=9000))]
+    subscribers: u32,
+    /// Length of each phase in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A server, and who speaks to it.
+struct Yard {
+    server: Server,
+    root: Arc<Identity>,
+    duration: Duration,
+}
+
+/// Runs the bench and prints its report.
+///
+/// # Errors
+/// The server does not start, refuses a request, or loses a connection.
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let binary = server::binary().await?;
+    let mut phases = Vec::new();
+    let mut targets = Vec::new();
+
+    let alone = Yard::start(&binary, &options, &[]).await?;
+    let cycles = alone.load(Step::Cycle, CONNECTIONS, alone.timed()).await?;
+    let cycles = Phase::new("cycle", CONNECTIONS, &cycles, None);
+    targets.push(alone.subscribers(&options, &mut phases).await?);
+    alone.server.stop().await?;
+
+    if let Some(url) = &options.amqp_url {
+        let published = Yard::start(&binary, &options, &[("TASKYARD_AMQP_URL", url)]).await?;
+        published.connected().await?;
+        let with = published
+            .load(Step::Cycle, CONNECTIONS, published.timed())
+            .await?;
+        let with = Phase::new("published", CONNECTIONS, &with, None);
+        let share = with.requests_per_second / cycles.requests_per_second;
+        phases.push(with);
+        targets.push(Target {
+            name: format!("full cycle with a broker against without, {CONNECTIONS} connections"),
+            wanted: format!("≥ {}", percent(BROKER_SHARE)),
+            measured: format!("{:.1} %", share * 100.0),
+            met: share >= BROKER_SHARE,
+        });
+        targets.push(published.relay().await?);
+        published.server.stop().await?;
+    }
+    phases.insert(0, cycles);
+
+    let report = Report {
+        bench: "events",
+        database: "SQLite".to_owned(),
+        processors: std::thread::available_parallelism()?.get(),
+        seconds: options.seconds,
+        levels: vec![Level {
+            pending: 0,
+            prefilled: 0,
+            prefill_seconds: 0.0,
+            data_bytes: None,
+            memory: phases.last().context("nothing was measured")?.memory,
+            phases,
+        }],
+        targets,
+    };
+    report.print(&mut std::io::stdout().lock())?;
+    if let Some(file) = &options.json {
+        report.write_json(file)?;
+    }
+    Ok(())
+}
+
+impl Yard {
+    async fn start(binary: &Path, options: &Options, variables: &[(&str, &str)]) -> Result<Self> {
+        let folder = server::fresh_folder()?;
+        let server = Server::start_with(binary, folder, None, variables).await?;
+        let root = Credentials {
+            client_id: server::ROOT_CLIENT_ID.to_owned(),
+            access_token: server::ROOT_ACCESS_TOKEN.into(),
+            certificate: None,
+        };
+        let root = Arc::new(Identity::new(server.address(), &root)?);
+        let duration = Duration::from_secs(options.seconds);
+        Ok(Yard {
+            server,
+            root,
+            duration,
+        })
+    }
+
+    fn timed(&self) -> Limit {
+        Limit::time(self.duration)
+    }
+
+    async fn load(&self, step: Step, connections: usize, limit: Limit) -> Result<Outcome> {
+        let callers = (0..connections)
+            .map(|number| Caller::new(step, number, Arc::clone(&self.root), TASK_QUEUE_ID))
+            .collect();
+        load::run(self.server.address(), self.server.pid(), callers, limit).await
+    }
+
+    /// Creates tasks at a fixed rate.
+    async fn create_steadily(&self) -> Result<Outcome> {
+        let steps = CREATED_PER_SECOND * self.duration.as_secs();
+        let callers = (0..CONNECTIONS)
+            .map(|number| {
+                let pause = Duration::from_secs(CONNECTIONS as u64) / CREATED_PER_SECOND as u32;
+                Caller::new(Step::Create, number, Arc::clone(&self.root), TASK_QUEUE_ID)
+                    .every(pause)
+            })
+            .collect();
+        let limit = Limit {
+            duration: self.duration * 4,
+            steps,
+        };
+        load::run(self.server.address(), self.server.pid(), callers, limit).await
+    }
+
+    /// What subscribers cost the server, beside what creating tasks costs.
+    async fn subscribers(&self, options: &Options, phases: &mut Vec<Phase>) -> Result<Target> {
+        let unheard = self.create_steadily().await?;
+        let listeners = Listeners::start(
+            self.server.address(),
+            &self.root,
+            options.subscribers as usize,
+        )
+        .await?;
+        let heard = self.create_steadily().await?;
+        let messages = listeners.stop().await?;
+        ensure!(messages > 0, "nobody heard anything");
+        let cores =
+            |outcome: &Outcome| outcome.server.cpu.as_secs_f64() / outcome.elapsed.as_secs_f64();
+        let cost = cores(&heard) - cores(&unheard);
+        let rate = 2.0 * heard.samples.request_count() as f64 / heard.elapsed.as_secs_f64();
+        let delivered = messages as f64 / heard.elapsed.as_secs_f64();
+        phases.push(Phase::new("unheard", CONNECTIONS, &unheard, None));
+        phases.push(Phase::new("heard", CONNECTIONS, &heard, None));
+        Ok(Target {
+            name: format!(
+                "{} subscribers, {} messages/s, {} delivered/s",
+                thousands(f64::from(options.subscribers)),
+                thousands(rate),
+                thousands(delivered)
+            ),
+            wanted: format!("< {SUBSCRIBERS_CORES} core"),
+            measured: format!("{cost:.2} core"),
+            met: cost < SUBSCRIBERS_CORES,
+        })
+    }
+
+    /// Waits until the server publishes.
+    async fn connected(&self) -> Result<()> {
+        let begin = Instant::now();
+        self.load(
+            Step::Create,
+            1,
+            Limit {
+                duration: self.duration,
+                steps: 1,
+            },
+        )
+        .await?;
+        while metrics::read(self.server.address(), metrics::PUBLISHED).await? < 1.0 {
+            ensure!(
+                begin.elapsed() < CATCH_UP,
+                "the server never reached the broker"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// How fast the relay goes when there is more than enough to publish.
+    async fn relay(&self) -> Result<Target> {
+        // Whatever load is left over from before goes first.
+        self.quiet().await?;
+        let before = metrics::read(self.server.address(), metrics::PUBLISHED).await?;
+        let begin = Instant::now();
+        self.load(Step::Create, 64, self.timed()).await?;
+        self.quiet().await?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let published = metrics::read(self.server.address(), metrics::PUBLISHED).await? - before;
+        let rate = published / seconds;
+        Ok(Target {
+            name: format!(
+                "relayed while tasks are created and after, {} messages",
+                thousands(published)
+            ),
+            wanted: format!("≥ {}/s", thousands(RELAYED_PER_SECOND)),
+            measured: format!("{}/s", thousands(rate)),
+            met: rate >= RELAYED_PER_SECOND,
+        })
+    }
+
+    /// Waits until everything is published.
+    async fn quiet(&self) -> Result<()> {
+        let begin = Instant::now();
+        let mut last = -1.0;
+        loop {
+            let published = metrics::read(self.server.address(), metrics::PUBLISHED).await?;
+            if published - last < 1.0 {
+                return Ok(());
+            }
+            last = published;
+            ensure!(begin.elapsed() < CATCH_UP, "the relay did not catch up");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
