@@ -1,6 +1,6 @@
 //! Load: many connections that each repeat a step until the time or the count is used up.
 
-use crate::connection::{self, Connection};
+use crate::connection::Connection;
 use crate::latency::Samples;
 use crate::usage::Usage;
 use anyhow::{Context as _, Result, bail};
@@ -81,11 +81,12 @@ pub(crate) async fn run<C: Client>(
     let connections = clients.len();
     let (start, started) = watch::channel(None::<Arc<Budget>>);
     let (ready, mut all_ready) = tokio::sync::mpsc::channel::<()>(connections.max(1));
-    let mut tasks = JoinSet::new();
+    let mut tasks = JoinSet::<Result<Samples>>::new();
     for mut client in clients {
         let mut started = started.clone();
         let ready = ready.clone();
-        tasks.spawn(connection::with(address, async move |mut connection| {
+        tasks.spawn(async move {
+            let mut connection = Connection::open(address).await?;
             ready.send(()).await.ok();
             drop(ready);
             let budget = started.wait_for(Option::is_some).await?.clone();
@@ -95,7 +96,7 @@ pub(crate) async fn run<C: Client>(
                 client.step(&mut connection, &mut samples).await?;
             }
             Ok(samples)
-        }));
+        });
     }
     drop(ready);
     for _ in 0..connections {
