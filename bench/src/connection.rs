@@ -3,6 +3,7 @@
 //! The generator shares the processors with the server that it loads, so what a request costs here
 //! is missing there. Hence no general client: a request is one write, an answer mostly one read.
 
+use crate::load::Connect;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Method, StatusCode};
@@ -49,17 +50,9 @@ enum Body {
     Chunks,
 }
 
-impl Connection {
-    /// Opens a connection to `address`.
-    ///
-    /// # Errors
-    /// Nobody listens there.
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        Ok(Self::over(stream, address.to_string()))
+impl Connect for Connection {
+    async fn connect(address: SocketAddr) -> Result<Self> {
+        Ok(Self::over(socket(address).await?, address.to_string()))
     }
 }
 
@@ -229,6 +222,18 @@ impl Head {
         input.advance(end);
         Ok(Some(Self { status, body }))
     }
+}
+
+/// A socket to `address` on which small writes go out at once.
+///
+/// # Errors
+/// Nobody listens there.
+pub(crate) async fn socket(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)
+        .await
+        .with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The status and the beginning of the text of a refusal.

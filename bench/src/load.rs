@@ -1,6 +1,5 @@
 //! Load: many connections that each repeat a step until the time or the count is used up.
 
-use crate::connection::Connection;
 use crate::latency::Samples;
 use crate::usage::Usage;
 use anyhow::{Context as _, Result, bail};
@@ -16,12 +15,24 @@ const GRACE: Duration = Duration::from_mins(1);
 
 /// What one connection does over and over.
 pub(crate) trait Client: Send + 'static {
+    /// What it speaks through.
+    type Connection: Connect;
+
     /// Does one step and records what it measured.
     fn step(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Self::Connection,
         samples: &mut Samples,
     ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A connection to the server under load.
+pub(crate) trait Connect: Sized + Send {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// Nobody listens there, or they do not speak as we do.
+    fn connect(address: SocketAddr) -> impl Future<Output = Result<Self>> + Send;
 }
 
 /// When a run ends: whichever comes first. Steps under way are finished.
@@ -86,7 +97,7 @@ pub(crate) async fn run<C: Client>(
         let mut started = started.clone();
         let ready = ready.clone();
         tasks.spawn(async move {
-            let mut connection = Connection::open(address).await?;
+            let mut connection = C::Connection::connect(address).await?;
             ready.send(()).await.ok();
             drop(ready);
             let budget = started.wait_for(Option::is_some).await?.clone();

@@ -5,10 +5,13 @@
 
 mod clock;
 mod connection;
+mod empty;
 mod events;
 mod identity;
 mod latency;
+mod levels;
 mod load;
+mod options;
 mod postgres;
 mod queue;
 mod report;
@@ -16,6 +19,7 @@ mod server;
 mod stacks;
 mod taskstore;
 mod usage;
+mod yard;
 
 use anyhow::Context as _;
 use clap::Parser;

@@ -2,19 +2,21 @@
 
 use crate::latency::Quantiles;
 use crate::load::Outcome;
+use crate::server::Server;
 use crate::usage::Memory;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// Everything one bench measured.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     pub(crate) bench: &'static str,
-    pub(crate) database: String,
+    pub(crate) database: &'static str,
     /// Processors that the server, the database and the generator share.
     pub(crate) processors: usize,
     /// The measured length of a phase.
@@ -82,7 +84,7 @@ impl Phase {
         let seconds = outcome.elapsed.as_secs_f64();
         let requests = outcome.samples.request_count();
         let requests_per_second = requests as f64 / seconds;
-        let per_request = |cpu: std::time::Duration| cpu.as_secs_f64() / requests.max(1) as f64;
+        let per_request = |cpu: Duration| cpu.as_secs_f64() / requests.max(1) as f64;
         let cycle = outcome.samples.cycles();
         Self {
             name,
@@ -134,6 +136,40 @@ impl Report {
 }
 
 impl Level {
+    /// A level that is filled and not measured yet: `pending` tasks wait, of which `prefilled` were
+    /// created in the time it `took`. `embedded` says whether the database is within the server.
+    ///
+    /// # Errors
+    /// The server has ended.
+    pub(crate) fn filled(
+        server: &Server,
+        embedded: bool,
+        pending: u64,
+        prefilled: u64,
+        took: Duration,
+    ) -> Result<Self> {
+        Ok(Self {
+            pending,
+            prefilled,
+            prefill_seconds: took.as_secs_f64(),
+            data_bytes: embedded.then(|| server.data_bytes()).transpose()?,
+            memory: server.usage()?.memory,
+            phases: Vec::new(),
+        })
+    }
+
+    /// The first phase of that name with so many connections.
+    pub(crate) fn phase(&self, name: &str, connections: usize) -> Option<&Phase> {
+        let mut phases = self.phases.iter();
+        phases.find(|phase| phase.name == name && phase.connections == connections)
+    }
+
+    /// The most memory that the server held.
+    pub(crate) fn most_resident(&self) -> u64 {
+        let phases = self.phases.iter().map(|phase| phase.memory.resident);
+        phases.max().unwrap_or(0).max(self.memory.resident)
+    }
+
     fn print(&self, out: &mut impl Write) -> Result<()> {
         let size = self
             .data_bytes
@@ -266,7 +302,7 @@ mod tests {
         };
         let report = Report {
             bench: "queue",
-            database: "SQLite".into(),
+            database: "SQLite",
             processors: 2,
             seconds: 5,
             levels: Vec::new(),

@@ -5,6 +5,7 @@ use http::Method;
 use std::net::SocketAddr;
 
 use crate::connection::Connection;
+use crate::load::Connect as _;
 
 /// Messages that the broker was given.
 pub(crate) const PUBLISHED: &str = "taskyard_events_published_total";
@@ -14,7 +15,7 @@ pub(crate) const PUBLISHED: &str = "taskyard_events_published_total";
 /// # Errors
 /// The server did not answer.
 pub(crate) async fn read(address: SocketAddr, name: &str) -> Result<f64> {
-    let mut connection = Connection::open(address).await?;
+    let mut connection = Connection::connect(address).await?;
     let answer = connection.send(Method::GET, "/metrics", None, None).await?;
     let text = String::from_utf8_lossy(&answer.body);
     let line = text.lines().find_map(|line| line.strip_prefix(name));

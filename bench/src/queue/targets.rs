@@ -44,7 +44,7 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
 }
 
 fn share_of_empty(level: &Level) -> Option<Target> {
-    let share = phase(level, CYCLE, SHARE_CONNECTIONS)?.share_of_empty?;
+    let share = level.phase(CYCLE, SHARE_CONNECTIONS)?.share_of_empty?;
     Some(Target {
         name: format!(
             "full cycle against empty handler, {SHARE_CONNECTIONS} connections, {} pending",
@@ -61,7 +61,7 @@ fn claim_growth(smallest: &Level, largest: &Level) -> Vec<Target> {
     let cycles = largest.phases.iter().filter(|phase| phase.name == CYCLE);
     cycles
         .filter_map(|large| {
-            let small = phase(smallest, CYCLE, large.connections)?;
+            let small = smallest.phase(CYCLE, large.connections)?;
             let growth = claim(large)?.p50_ms / claim(small)?.p50_ms;
             Some(Target {
                 name: format!(
@@ -82,7 +82,7 @@ fn claim_p99(level: &Level) -> Vec<Target> {
     [WORK, CYCLE]
         .into_iter()
         .filter_map(|name| {
-            let p99 = claim(phase(level, name, CLAIM_P99_CONNECTIONS)?)?.p99_ms;
+            let p99 = claim(level.phase(name, CLAIM_P99_CONNECTIONS)?)?.p99_ms;
             Some(Target {
                 name: format!(
                     "claim p99 in {name}, {CLAIM_P99_CONNECTIONS} connections, {} pending",
@@ -111,8 +111,7 @@ fn page_p99(level: &Level) -> Option<Target> {
 }
 
 fn resident(level: &Level) -> Target {
-    let phases = level.phases.iter().map(|phase| phase.memory.resident);
-    let most = megabytes(phases.max().unwrap_or(0).max(level.memory.resident));
+    let most = megabytes(level.most_resident());
     Target {
         name: format!(
             "resident memory, {} pending",
@@ -122,13 +121,6 @@ fn resident(level: &Level) -> Target {
         measured: format!("{most} MB"),
         met: most < RESIDENT_MB,
     }
-}
-
-fn phase<'a>(level: &'a Level, name: &str, connections: usize) -> Option<&'a Phase> {
-    level
-        .phases
-        .iter()
-        .find(|phase| phase.name == name && phase.connections == connections)
 }
 
 fn claim(phase: &Phase) -> Option<&crate::latency::Quantiles> {

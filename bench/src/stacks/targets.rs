@@ -18,8 +18,7 @@ pub(crate) fn judge(levels: &[Level]) -> Vec<Target> {
     let mut targets = Vec::new();
     for level in levels {
         for (name, limit_ms) in LIMITS {
-            let mut phases = level.phases.iter();
-            let alone = phases.find(|phase| phase.name == name && phase.connections == 1);
+            let alone = level.phase(name, 1);
             let Some(quantiles) = alone.and_then(|phase| phase.operations.get(name)) else {
                 continue;
             };

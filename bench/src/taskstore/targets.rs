@@ -47,7 +47,7 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
 }
 
 fn share(level: &Level, name: &str) -> Option<Target> {
-    let share = phase(level, name, SHARE_CONNECTIONS)?.share_of_empty?;
+    let share = level.phase(name, SHARE_CONNECTIONS)?.share_of_empty?;
     Some(Target {
         name: format!(
             "{name} against empty handler, {SHARE_CONNECTIONS} connections, {} waiting",
@@ -60,7 +60,7 @@ fn share(level: &Level, name: &str) -> Option<Target> {
 }
 
 fn bulk(level: &Level) -> Option<Target> {
-    let bulk = phase(level, BULK, 1)?.operations.get("bulk")?;
+    let bulk = level.phase(BULK, 1)?.operations.get("bulk")?;
     let tasks_per_second = caller::BULK as f64 / (bulk.p50_ms / 1000.0);
     Some(Target {
         name: format!(
@@ -81,7 +81,7 @@ fn claim_growth(smallest: &Level, largest: &Level) -> Vec<Target> {
         .filter(|phase| [CLAIM, CYCLE].contains(&phase.name));
     claims
         .filter_map(|large| {
-            let small = phase(smallest, large.name, large.connections)?;
+            let small = smallest.phase(large.name, large.connections)?;
             let p50 = |phase: &Phase| phase.operations.get("claim").map(|claim| claim.p50_ms);
             let growth = p50(large)? / p50(small)?;
             Some(Target {
@@ -101,11 +101,10 @@ fn claim_growth(smallest: &Level, largest: &Level) -> Vec<Target> {
 }
 
 fn memory_growth(smallest: &Level, largest: &Level) -> Target {
-    let most = |level: &Level| {
-        let phases = level.phases.iter().map(|phase| phase.memory.resident);
-        phases.max().unwrap_or(0).max(level.memory.resident)
-    };
-    let growth = megabytes(most(largest).saturating_sub(most(smallest)));
+    let growth = largest
+        .most_resident()
+        .saturating_sub(smallest.most_resident());
+    let growth = megabytes(growth);
     Target {
         name: format!(
             "growth of resident memory, {} against {} waiting",
@@ -116,11 +115,6 @@ fn memory_growth(smallest: &Level, largest: &Level) -> Target {
         measured: format!("{growth} MB"),
         met: growth < MEMORY_GROWTH_MB,
     }
-}
-
-fn phase<'a>(level: &'a Level, name: &str, connections: usize) -> Option<&'a Phase> {
-    let mut phases = level.phases.iter();
-    phases.find(|phase| phase.name == name && phase.connections == connections)
 }
 
 #[cfg(test)]
