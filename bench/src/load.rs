@@ -62,6 +62,21 @@ struct Budget {
     end: Instant,
 }
 
+impl Outcome {
+    /// Adds what another run of the same kind did.
+    ///
+    /// # Errors
+    /// The latencies cannot be added.
+    pub(crate) fn add(&mut self, other: Self) -> Result<()> {
+        self.samples.merge(other.samples)?;
+        self.elapsed += other.elapsed;
+        self.server.cpu += other.server.cpu;
+        self.server.memory = other.server.memory;
+        self.generator_cpu += other.generator_cpu;
+        Ok(())
+    }
+}
+
 impl Limit {
     /// Ends with the time only.
     pub(crate) fn time(duration: Duration) -> Self {

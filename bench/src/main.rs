@@ -3,7 +3,9 @@
 //!
 //! One folder or file per API under measurement; everything beside them knows no API.
 
+mod channel;
 mod clock;
+mod cloudtasks;
 mod connection;
 mod empty;
 mod events;
@@ -36,6 +38,8 @@ struct Arguments {
 
 #[derive(Debug, Parser)]
 enum Bench {
+    /// Cloud Tasks: create, deliver at a fixed rate, and both beside a million paused tasks.
+    Cloudtasks(cloudtasks::Options),
     /// Events: with a broker and without, the relay, and subscribers.
     Events(events::Options),
     /// Taskcluster's queue: create, claim, complete.
@@ -65,6 +69,7 @@ fn main() -> anyhow::Result<()> {
             _ = terminate.recv() => anyhow::bail!("terminated"),
             result = async {
                 match bench {
+                    Bench::Cloudtasks(options) => Box::pin(cloudtasks::run(options)).await,
                     Bench::Events(options) => Box::pin(events::run(options)).await,
                     Bench::Queue(options) => Box::pin(queue::run(options)).await,
                     Bench::Stacks(options) => Box::pin(stacks::run(options)).await,

@@ -120,7 +120,7 @@ impl Report {
             let verdict = if target.met { "PASS" } else { "MISS" };
             writeln!(
                 out,
-                "  {verdict}  {:<58} {:>12}  (wanted {})",
+                "  {verdict}  {:<68} {:>12}  (wanted {})",
                 target.name, target.measured, target.wanted
             )?;
         }
