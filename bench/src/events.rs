@@ -7,7 +7,7 @@ use crate::load::{Limit, Outcome};
 use crate::options::Common;
 use crate::postgres::Postgres;
 use crate::queue::{Caller, Step, TASK_QUEUE_ID};
-use crate::report::{Level, Phase, Target, percent, thousands};
+use crate::report::{Level, Phase, Target, thousands};
 use crate::server::{self, Server};
 use crate::yard::Yard;
 use anyhow::{Context as _, Result, ensure};
@@ -79,12 +79,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let with = Phase::new("published", CONNECTIONS, &with, None);
         let share = with.requests_per_second / cycles.requests_per_second;
         phases.push(with);
-        targets.push(Target {
-            name: format!("full cycle with a broker against without, {CONNECTIONS} connections"),
-            wanted: format!("≥ {}", percent(BROKER_SHARE)),
-            measured: format!("{:.1} %", share * 100.0),
-            met: share >= BROKER_SHARE,
-        });
+        let name = format!("full cycle with a broker against without, {CONNECTIONS} connections");
+        targets.push(Target::share(name, share, BROKER_SHARE));
         targets.push(published.relay().await?);
         published.server.stop().await?;
     }

@@ -73,6 +73,38 @@ pub(crate) struct Target {
     pub(crate) met: bool,
 }
 
+impl Target {
+    /// A share that is to be reached.
+    pub(crate) fn share(name: String, share: f64, least: f64) -> Self {
+        Self {
+            name,
+            wanted: format!("≥ {}", percent(least)),
+            measured: format!("{:.1} %", share * 100.0),
+            met: share >= least,
+        }
+    }
+
+    /// How many times as much something may become at most.
+    pub(crate) fn growth(name: String, growth: f64, most: f64) -> Self {
+        Self {
+            name,
+            wanted: format!("≤ {most} ×"),
+            measured: format!("{growth:.2} ×"),
+            met: growth <= most,
+        }
+    }
+
+    /// Milliseconds within which something is to happen.
+    pub(crate) fn within_ms(name: String, ms: f64, limit: f64) -> Self {
+        Self {
+            name,
+            wanted: format!("< {limit} ms"),
+            measured: format!("{ms:.2} ms"),
+            met: ms < limit,
+        }
+    }
+}
+
 impl Phase {
     /// The figures of a run. `empty` is the empty handler's requests per second.
     pub(crate) fn new(
@@ -279,6 +311,58 @@ pub(crate) fn thousands(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+impl Phase {
+    /// A phase in which nothing took any time.
+    pub(crate) fn sample(name: &'static str, connections: usize) -> Self {
+        Self {
+            name,
+            connections,
+            seconds: 1.0,
+            requests: 1,
+            requests_per_second: 1.0,
+            share_of_empty: None,
+            cycles_per_second: None,
+            cycle: None,
+            operations: BTreeMap::new(),
+            fruitless: 0,
+            server_cpu_seconds_per_request: 0.0,
+            generator_cpu_seconds_per_request: 0.0,
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same with one request of this kind.
+    pub(crate) fn with(mut self, operation: &'static str, p50_ms: f64, p99_ms: f64) -> Self {
+        let quantiles = Quantiles {
+            p50_ms,
+            p99_ms,
+            ..Quantiles::default()
+        };
+        self.operations.insert(operation, quantiles);
+        self
+    }
+}
+
+#[cfg(test)]
+impl Level {
+    /// A level of these phases.
+    pub(crate) fn sample(pending: u64, resident: u64, phases: Vec<Phase>) -> Self {
+        let memory = Memory {
+            resident,
+            anonymous: 0,
+        };
+        Self {
+            pending,
+            prefilled: 0,
+            prefill_seconds: 0.0,
+            data_bytes: None,
+            memory,
+            phases,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -40,9 +40,9 @@ pub(crate) fn judge(levels: &[Level], resumed: Option<Resumed>, embedded: bool) 
     if embedded {
         targets.extend(levels.iter().filter_map(share_of_empty));
     }
-    targets.extend(levels.iter().flat_map(deliveries));
+    targets.extend(levels.iter().filter_map(deliveries));
     if let [without, .., with] = levels {
-        targets.extend(beside(without, with));
+        targets.extend(beside(without, with).into_iter().flatten());
     }
     targets.extend(resumed.map(resumption));
     targets
@@ -54,62 +54,36 @@ fn paused(level: &Level) -> String {
 
 fn share_of_empty(level: &Level) -> Option<Target> {
     let share = level.phase(CREATE, SHARE_CONNECTIONS)?.share_of_empty?;
-    Some(Target {
-        name: format!(
-            "create_task against empty method, {SHARE_CONNECTIONS} connections, {}",
-            paused(level)
-        ),
-        wanted: format!("≥ {}", percent(SHARE_OF_EMPTY)),
-        measured: format!("{:.1} %", share * 100.0),
-        met: share >= SHARE_OF_EMPTY,
-    })
+    let name = format!(
+        "create_task against empty method, {SHARE_CONNECTIONS} connections, {}",
+        paused(level)
+    );
+    Some(Target::share(name, share, SHARE_OF_EMPTY))
 }
 
-fn deliveries(level: &Level) -> Vec<Target> {
-    let steady = level.phases.iter().filter(|phase| phase.name == STEADY);
-    steady
-        .filter_map(|phase| {
-            let delays = phase.operations.get(DELIVER)?;
-            let rate = delays.count as f64 / phase.seconds;
-            Some(Target {
-                name: format!(
-                    "created to delivered p99, {} delivered/s, {}",
-                    thousands(rate),
-                    paused(level)
-                ),
-                wanted: format!("< {DELIVERY_P99_MS} ms"),
-                measured: format!("{:.1} ms", delays.p99_ms),
-                met: delays.p99_ms < DELIVERY_P99_MS,
-            })
-        })
-        .collect()
+fn deliveries(level: &Level) -> Option<Target> {
+    let steady = level.phases.iter().find(|phase| phase.name == STEADY)?;
+    let delays = steady.operations.get(DELIVER)?;
+    let name = format!(
+        "created to delivered p99, {} delivered/s, {}",
+        thousands(delays.count as f64 / steady.seconds),
+        paused(level)
+    );
+    Some(Target::within_ms(name, delays.p99_ms, DELIVERY_P99_MS))
 }
 
 /// What the other queues lose to a long paused one.
-fn beside(without: &Level, with: &Level) -> Vec<Target> {
+fn beside(without: &Level, with: &Level) -> Option<[Target; 2]> {
     let cycle = |level: &Level| {
         let phase = level.phases.iter().find(|phase| phase.name == CYCLE)?;
         Some((phase.cycles_per_second?, phase.cycle?.p99_ms))
     };
-    let (Some((fast, early)), Some((slow, late))) = (cycle(without), cycle(with)) else {
-        return Vec::new();
-    };
-    let (kept, growth) = (slow / fast, late / early);
+    let ((fast, early), (slow, late)) = (cycle(without)?, cycle(with)?);
     let name = |what| format!("{what} of other queues, {} against none", paused(with));
-    vec![
-        Target {
-            name: name("throughput"),
-            wanted: format!("≥ {}", percent(THROUGHPUT_KEPT)),
-            measured: format!("{:.1} %", kept * 100.0),
-            met: kept >= THROUGHPUT_KEPT,
-        },
-        Target {
-            name: name("cycle p99"),
-            wanted: format!("≤ {CYCLE_GROWTH} ×"),
-            measured: format!("{growth:.2} ×"),
-            met: growth <= CYCLE_GROWTH,
-        },
-    ]
+    Some([
+        Target::share(name("throughput"), slow / fast, THROUGHPUT_KEPT),
+        Target::growth(name("cycle p99"), late / early, CYCLE_GROWTH),
+    ])
 }
 
 fn resumption(resumed: Resumed) -> Target {
@@ -130,55 +104,22 @@ mod tests {
     use super::*;
     use crate::latency::Quantiles;
     use crate::report::Phase;
-    use crate::usage::Memory;
-    use std::collections::BTreeMap;
 
     fn level(pending: u64, share: f64, delivery_p99_ms: f64, cycles: (f64, f64)) -> Level {
-        let memory = Memory {
-            resident: 0,
-            anonymous: 0,
-        };
-        let quantiles = |p99_ms| Quantiles {
-            count: 1,
-            p50_ms: 0.0,
-            p99_ms,
-            p999_ms: 0.0,
-            max_ms: 0.0,
-        };
         let create = Phase {
-            name: CREATE,
-            connections: SHARE_CONNECTIONS,
-            seconds: 1.0,
-            requests: 1,
-            requests_per_second: 1.0,
             share_of_empty: Some(share),
-            cycles_per_second: None,
-            cycle: None,
-            operations: BTreeMap::new(),
-            fruitless: 0,
-            server_cpu_seconds_per_request: 0.0,
-            generator_cpu_seconds_per_request: 0.0,
-            memory,
+            ..Phase::sample(CREATE, SHARE_CONNECTIONS)
         };
-        let steady = Phase {
-            name: STEADY,
-            operations: BTreeMap::from([(DELIVER, quantiles(delivery_p99_ms))]),
-            ..create.clone()
-        };
+        let steady = Phase::sample(STEADY, 64).with(DELIVER, 0.0, delivery_p99_ms);
         let cycle = Phase {
-            name: CYCLE,
             cycles_per_second: Some(cycles.0),
-            cycle: Some(quantiles(cycles.1)),
-            ..create.clone()
+            cycle: Some(Quantiles {
+                p99_ms: cycles.1,
+                ..Quantiles::default()
+            }),
+            ..Phase::sample(CYCLE, 64)
         };
-        Level {
-            pending,
-            prefilled: 0,
-            prefill_seconds: 0.0,
-            data_bytes: None,
-            memory,
-            phases: vec![create, steady, cycle],
-        }
+        Level::sample(pending, 0, vec![create, steady, cycle])
     }
 
     fn verdicts(levels: &[Level], rate: f64, embedded: bool) -> Vec<bool> {
