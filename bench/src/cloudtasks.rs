@@ -51,7 +51,8 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_value = "16",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: Vec<u16>,
-    /// Tasks in the paused queue; with 0 nothing is compared with it.
+    /// Tasks in the paused queue; with 0 nothing is compared with it, and below some thousands it
+    /// is not resumed.
     #[arg(long, default_value_t = 1_000_000,
           value_parser = clap::value_parser!(u64).range(0..=20_000_000))]
     paused: u64,
@@ -130,7 +131,7 @@ async fn measure(options: &Options, houses: &[House]) -> Result<(Vec<Level>, Opt
         level.phases.push(steady);
     }
     let resumed = match benches[..] {
-        [_, bench] => Some(bench.resume().await?),
+        [_, bench] if options.paused > bench.resumed_tasks() => Some(bench.resume().await?),
         _ => None,
     };
     Ok((levels, resumed))
@@ -233,6 +234,16 @@ impl Bench {
         Ok(Phase::new(targets::STEADY, CHANNELS, &outcome, None))
     }
 
+    /// How long a resumed queue is watched.
+    fn rate_time(&self) -> Duration {
+        self.yard.duration.max(RATE_TIME)
+    }
+
+    /// More tasks than a resumed queue may send while it is watched.
+    fn resumed_tasks(&self) -> u64 {
+        BURST + (RESUMED_PER_SECOND * self.rate_time().as_secs_f64() * 1.5) as u64
+    }
+
     /// Resumes the paused queue and counts what it sends.
     async fn resume(&self) -> Result<Resumed> {
         eprintln!("resuming the paused queue");
@@ -241,7 +252,7 @@ impl Bench {
         queues::resume(self.yard.address, RESUMED_PER_SECOND).await?;
         counter.until(before + BURST).await?;
         let (begin, before) = (Instant::now(), counter.arrived());
-        tokio::time::sleep(self.yard.duration.max(RATE_TIME)).await;
+        tokio::time::sleep(self.rate_time()).await;
         let arrived = counter.arrived() - before;
         Ok(Resumed {
             limit: RESUMED_PER_SECOND,

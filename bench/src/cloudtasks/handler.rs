@@ -188,19 +188,21 @@ impl Counter {
     }
 
     fn count(&self, letter: Letter) -> Result<()> {
-        if let Letter::Due { creator, at } = letter {
+        // Whoever waits for the count or the bell finds all of the task counted.
+        if let Letter::Due { at, .. } = letter {
             let delay = self.now().saturating_sub(at);
             let mut delays = self.delays.lock().unwrap_or_else(PoisonError::into_inner);
             delays.request(DELIVER, delay)?;
-            drop(delays);
-            if let Some(bell) = self.bells.get(creator) {
-                bell.latest
-                    .fetch_max(at.as_nanos() as u64, Ordering::AcqRel);
-                bell.rung.notify_one();
-            }
         }
         self.arrived.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_waiters();
+        if let Letter::Due { creator, at } = letter
+            && let Some(bell) = self.bells.get(creator)
+        {
+            bell.latest
+                .fetch_max(at.as_nanos() as u64, Ordering::AcqRel);
+            bell.rung.notify_one();
+        }
         Ok(())
     }
 }
