@@ -22,8 +22,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use targets::Resumed;
 
-/// Channels that park tasks, that create them at a fixed rate, and that wait for deliveries.
+/// Channels that park tasks, and that wait for deliveries.
 const CHANNELS: usize = 64;
+
+/// Channels that create tasks at a fixed rate: so many that one is free while others wait for the
+/// disk, as each may take 25 ms at 5 000 a second.
+const STEADY_CHANNELS: usize = 128;
 
 /// Tasks parked between two lines of progress.
 const PARK_STEP: u64 = 100_000;
@@ -225,13 +229,13 @@ impl Bench {
             duration: self.yard.duration * 2,
             steps: u64::from(rate) * self.yard.duration.as_secs(),
         };
-        let mut outcome = self.load(plan, CHANNELS, limit).await?;
+        let mut outcome = self.load(plan, STEADY_CHANNELS, limit).await?;
         let created = outcome.samples.request_count();
         let begin = Instant::now();
         counter.until(before + created).await?;
         outcome.elapsed += begin.elapsed();
         outcome.samples.merge(counter.take_delays())?;
-        Ok(Phase::new(targets::STEADY, CHANNELS, &outcome, None))
+        Ok(Phase::new(targets::STEADY, STEADY_CHANNELS, &outcome, None))
     }
 
     /// How long a resumed queue is watched.
