@@ -721,6 +721,11 @@ def mistakes(api, place):
         ),
         (
             "create_queue",
+            retry(max_backoff=duration(-1)),
+            "RetryConfig.maxBackoff cannot be negative.",
+        ),
+        (
+            "create_queue",
             retry(min_backoff=duration(9), max_backoff=duration(3)),
             "RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff.",
         ),
@@ -839,15 +844,14 @@ def mistakes(api, place):
     ]:
         refused(exceptions.NotFound, text, getattr(api, method), **request)
 
-    helped = refused(
-        exceptions.InvalidArgument,
-        None,
-        api.create_task,
-        **task(name=queue + "/tasks/a.b"),
-    )
-    (detail,) = helped.details
-    (link,) = detail["links"] if isinstance(detail, dict) else detail.links
-    equal(link["description"] if isinstance(link, dict) else link.description, "Definition of task ID")
+    for method, request, description in [
+        ("create_task", task(name=queue + "/tasks/a.b"), "Definition of task ID"),
+        ("create_queue", {"parent": parent, "queue": {"name": "odd"}}, "Definition of queue name"),
+    ]:
+        helped = refused(exceptions.InvalidArgument, None, getattr(api, method), **request)
+        (detail,) = helped.details
+        (link,) = detail["links"] if isinstance(detail, dict) else detail.links
+        equal(link["description"] if isinstance(link, dict) else link.description, description)
     ok("%s: %d mistakes" % (api, len(rows)))
 
 
