@@ -1,5 +1,6 @@
 //! One HTTP/1.1 keep-alive connection, driven by the task that uses it.
 
+use crate::load::Connect;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -7,13 +8,19 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+
+/// What moves the bytes of a connection.
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// A connection to the server under load. One request at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
+    /// Polled while a request is under way, so that it costs no switch between threads.
+    driver: Pin<Box<Driver>>,
     host: String,
 }
 
@@ -24,32 +31,15 @@ pub(crate) struct Answer {
     pub(crate) elapsed: Duration,
 }
 
-/// Opens a connection to `address` and runs `work` on it. The connection is driven by the same
-/// task, so that a request costs no switch between threads.
-///
-/// # Errors
-/// What `work` returns, or that the server closed the connection before `work` was done.
-pub(crate) async fn with<T>(
-    address: SocketAddr,
-    work: impl AsyncFnOnce(Connection) -> Result<T>,
-) -> Result<T> {
-    let stream = TcpStream::connect(address)
-        .await
-        .with_context(|| format!("cannot connect to {address}"))?;
-    stream.set_nodelay(true)?;
-    let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = Connection {
-        sender,
-        host: address.to_string(),
-    };
-    tokio::select! {
-        // The request is queued first and written by the driver in the same poll.
-        biased;
-        result = work(connection) => result,
-        closed = driver => match closed {
-            Ok(()) => bail!("the server closed a connection in the middle of the run"),
-            Err(error) => Err(error).context("a connection broke in the middle of the run"),
-        },
+impl Connect for Connection {
+    async fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = socket(address).await?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        Ok(Self {
+            sender,
+            driver: Box::pin(driver),
+            host: address.to_string(),
+        })
     }
 }
 
@@ -78,18 +68,24 @@ impl Connection {
         let request = request.body(Full::new(body.unwrap_or_default()))?;
 
         let sent = Instant::now();
-        let response = self
-            .sender
-            .send_request(request)
-            .await
-            .with_context(|| format!("{method} {target} got no answer"))?;
-        let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .with_context(|| format!("the answer to {method} {target} broke off"))?
-            .to_bytes();
+        let sender = &mut self.sender;
+        let exchange = async move {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            Ok::<_, hyper::Error>((status, body))
+        };
+        let exchanged = tokio::select! {
+            // The request is queued first and written by the driver in the same poll.
+            biased;
+            exchanged = exchange => exchanged,
+            closed = &mut self.driver => match closed {
+                Ok(()) => bail!("the server closed a connection in the middle of the run"),
+                Err(error) => Err(error),
+            },
+        };
+        let (status, body) =
+            exchanged.with_context(|| format!("{method} {target} got no whole answer"))?;
         let elapsed = sent.elapsed();
         ensure!(
             status.is_success(),
@@ -98,6 +94,18 @@ impl Connection {
         );
         Ok(Answer { body, elapsed })
     }
+}
+
+/// A socket to `address` on which small writes go out at once.
+///
+/// # Errors
+/// Nobody listens there.
+pub(crate) async fn socket(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)
+        .await
+        .with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The status and the beginning of the text of a refusal.

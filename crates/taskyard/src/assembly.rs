@@ -28,9 +28,10 @@ use taskyard_store::{PostgresConfig, SqliteConfig, Store};
 use tokio::sync::Notify;
 
 use crate::background::Background;
+use crate::ceiling;
 use crate::cloud;
 use crate::config::{Artifacts, Database, ServeConfig};
-use crate::doors::Doors;
+use crate::doors::{self, Alone, Doors};
 use crate::figures::Figures;
 use crate::job_artifacts::JobArtifacts;
 use crate::queue_figures;
@@ -60,6 +61,10 @@ const APIS: &[Api] = &[
     },
     Api {
         prefix: "/bench/",
+        name: "bench",
+    },
+    Api {
+        prefix: "/taskyard.bench.",
         name: "bench",
     },
     Api {
@@ -196,24 +201,12 @@ pub(crate) async fn assemble(
         rate_limits: config.stacks_rate_limits,
         dev: config.dev,
     });
-    let doors = Doors {
-        auth,
-        events,
-        object,
-        queue,
-        transfers,
-        references,
-        taskstore: taskstore.clone(),
-        cloudtasks,
-        stacks: stacks.clone(),
-    };
-
     background.run(figures.clone().keep_up());
     let following = Arc::clone(&directory);
     background.run(async move { following.follow().await });
     background.run(auth::upkeep(Arc::clone(&directory), clock.clone()));
     background.run(queue::upkeep(files.clone(), store.clone(), clock.clone()));
-    background.run(stacks.upkeep());
+    background.run(stacks.clone().upkeep());
     let timer = Timer::new(store.clone(), clock.clone(), Arc::new(files));
     // The background drops what still runs when the server ends.
     background.run(BuiltIn::succeed(store.clone(), clock.clone()).run());
@@ -237,24 +230,27 @@ pub(crate) async fn assemble(
         router = router.merge(dev_clock::routes(clock));
     }
     if std::env::var_os("TASKYARD_BENCH").is_some() {
-        // The ceiling that benchmarks compare with: this listener, and nothing behind it.
-        let empty = || async { StatusCode::NO_CONTENT };
-        router = router.route("/bench/empty", axum::routing::get(empty));
+        router = router.merge(ceiling::routes());
     }
-    let router = router
+    let unknown = cloudtasks.clone();
+    let pages = router
         .method_not_allowed_fallback(not_found)
-        .fallback(move |request| {
-            let doors = doors.clone();
-            async move { doors.answer(request).await }
-        });
+        .fallback(move |request| doors::others(unknown.clone(), Arc::clone(&references), request));
+    let doors = Doors {
+        auth,
+        events,
+        object,
+        queue,
+        transfers,
+        taskstore: taskstore.clone(),
+        cloudtasks,
+        stacks,
+        pages: Arc::new(pages),
+    };
     let proxies = &config.trusted_proxies;
-    let entrance = Entrance::new(router, Traffic::of(APIS)).trusting(proxies);
-    let alone = Router::new().fallback(move |request| {
-        let taskstore = taskstore.clone();
-        async move { taskstore.answer("", request).await }
-    });
+    let entrance = Entrance::new(doors, Traffic::of(APIS)).trusting(proxies);
     let alone = Entrance::new(
-        alone,
+        Alone(taskstore),
         Traffic::of(&[Api {
             prefix: "/",
             name: "taskstore",
