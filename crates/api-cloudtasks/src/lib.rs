@@ -5,8 +5,10 @@
 //! the message into the engine's types, makes one engine call, and turns the answer back into the
 //! message of the version that was asked. The definitions of all messages are in `proto/`.
 
+mod attempt;
 mod caller;
 mod cmek;
+mod exchanges;
 mod failure;
 mod grpc;
 mod iam;
@@ -27,5 +29,6 @@ mod task;
 mod time;
 mod version;
 
+pub use self::exchanges::{exchanges, listening_scope, translator};
 pub use self::schema::SchemaError;
 pub use self::service::{CloudTasks, Identity, Parts, Runner};

@@ -37,6 +37,7 @@ pub(crate) enum Rpc {
     ListLocations,
     GetLocation,
     GetOperation,
+    ListAttempts,
 }
 
 /// The gRPC service a method belongs to.
@@ -48,6 +49,8 @@ pub(crate) enum Service {
     Locations,
     /// `google.longrunning.Operations`, the same beside every version.
     Operations,
+    /// `taskyard.cloudtasks.v1.Attempts`, this server's own, the same beside every version.
+    Attempts,
 }
 
 /// What of a REST request's body goes where.
@@ -126,7 +129,7 @@ impl Row {
 }
 
 /// Every method.
-pub(crate) static TABLE: [Row; 29] = [
+pub(crate) static TABLE: [Row; 30] = [
     row(
         Rpc::ListQueues,
         "ListQueues",
@@ -348,4 +351,12 @@ pub(crate) static TABLE: [Row; 29] = [
         Body::None,
     )
     .of(Service::Operations),
+    row(
+        Rpc::ListAttempts,
+        "ListAttempts",
+        Method::GET,
+        &["{parent=Q}/attempts", "{parent=T}/attempts"],
+        Body::None,
+    )
+    .of(Service::Attempts),
 ];

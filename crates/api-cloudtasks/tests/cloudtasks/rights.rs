@@ -35,6 +35,8 @@ on_both_databases! {
             ("POST", format!("{}/tasks:batchCreate", queue("q")), json!({"requests": [{"parent": queue("q"), "task": simple()}]})),
             ("POST", format!("{}/tasks:batchDelete", queue("q")), json!({"names": [task]})),
             ("GET", task.clone(), Value::Null),
+            ("GET", format!("{}/attempts", queue("q")), Value::Null),
+            ("GET", format!("{task}/attempts"), Value::Null),
             ("POST", format!("{task}:run"), json!({})),
             ("DELETE", task.clone(), Value::Null),
             ("GET", "projects/p/locations".to_owned(), Value::Null),

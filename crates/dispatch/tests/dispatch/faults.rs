@@ -18,7 +18,7 @@ async fn outcome(house: &House, url: &str) -> (Outcome, String) {
             ..to(url)
         })
         .await;
-    let log = house.attempts(task.number, 1).await;
+    let log = house.attempts(&task, 1).await;
     (log[0].outcome, log[0].excerpt.clone())
 }
 
@@ -89,7 +89,7 @@ on_both_databases! {
         let mut handler = Handler::start(vec![busy]).await;
         let task = house.create(to(&handler.url)).await;
         handler.next().await;
-        let log = house.attempts(task.number, 1).await;
+        let log = house.attempts(&task, 1).await;
         let due = house.get(&task.id).await.expect("it waits").schedule_time;
         assert_eq!(due, log[0].ended_at.plus(Duration::from_hours(1)));
         house.clock.move_by(3_600_000_000);

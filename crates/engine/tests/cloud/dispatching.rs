@@ -37,7 +37,8 @@ on_both_databases! {
         let verdict = yard.end(&sent, after(7), Outcome::Status(204)).await;
         assert_eq!(verdict, Some(Verdict::Done));
         assert_eq!(yard.get(START, "a").await, Err(Refusal::TaskGone));
-        let log = yard.read(move |tx| attempt::of_task(tx, made.number, 0, 10)).await;
+        let log = yard.read(|tx| attempt::of_task(tx, QUEUE, "a", None, 10)).await;
+        let log = log.expect("the queue is there").items;
         assert_eq!(log.len(), 1);
         assert_eq!((log[0].dispatch, log[0].ended_at), (1, after(7)));
     }
