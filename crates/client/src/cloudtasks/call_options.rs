@@ -35,6 +35,7 @@ pub struct CallOptions {
     pub list_locations: CallSettings,
     pub get_location: CallSettings,
     pub get_operation: CallSettings,
+    pub list_attempts: CallSettings,
 }
 
 /// How one method is called.
@@ -132,6 +133,7 @@ impl Default for CallOptions {
             list_locations: once(),
             get_location: once(),
             get_operation: once(),
+            list_attempts: repeated(),
         }
     }
 }
