@@ -27,6 +27,7 @@ pub(crate) struct Args {
         value_name = "URL",
         env = "TASKCLUSTER_ROOT_URL",
         global = true,
+        help_heading = WHERE,
         default_value = "http://127.0.0.1:8080"
     )]
     root_url: String,
@@ -36,6 +37,7 @@ pub(crate) struct Args {
         long,
         value_name = "URL",
         env = "TASKYARD_CLOUDTASKS_ENDPOINT",
+        help_heading = WHERE,
         global = true
     )]
     endpoint: Option<String>,
@@ -46,6 +48,7 @@ pub(crate) struct Args {
         value_name = "TOKEN",
         env = "TASKYARD_CLOUDTASKS_TOKEN",
         hide_env_values = true,
+        help_heading = WHERE,
         global = true
     )]
     token: Option<String>,
@@ -55,6 +58,7 @@ pub(crate) struct Args {
         long,
         value_name = "ID",
         env = "GOOGLE_CLOUD_PROJECT",
+        help_heading = WHERE,
         global = true,
         default_value = "my-project"
     )]
@@ -65,6 +69,7 @@ pub(crate) struct Args {
         long,
         value_name = "ID",
         env = "GOOGLE_CLOUD_LOCATION",
+        help_heading = WHERE,
         global = true,
         default_value = "here"
     )]
@@ -77,6 +82,9 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
+
+/// What all actions have in common stands apart in their help.
+const WHERE: &str = "Where, and as whom";
 
 const HELP: &str = "\
 A queue is named by its id, such as `mail`, or in full, such as

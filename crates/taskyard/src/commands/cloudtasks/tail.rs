@@ -13,6 +13,7 @@ use super::shown::print;
 
 /// What to follow.
 #[derive(Debug, clap::Args)]
+#[command(after_help = CREDENTIALS)]
 pub(super) struct Follow {
     /// Id of the queue, or its full name; all queues of the location without
     queue: Option<String>,
@@ -23,6 +24,11 @@ pub(super) struct Follow {
     #[arg(long, value_name = "COUNT")]
     count: Option<u64>,
 }
+
+const CREDENTIALS: &str = "\
+It is signed with TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE, and takes
+the right to list the queue's tasks, as a scope: cloudtasks:tasks.list:projects/P/….
+`taskyard events tail --exchange cloudtasks/task-failed` follows one kind of event of all queues.";
 
 /// Follows until there were enough messages.
 pub(super) async fn follow(session: &Session, follow: &Follow) -> anyhow::Result<()> {
