@@ -5,12 +5,12 @@
 //! the message into the engine's types, makes one engine call, and turns the answer back into the
 //! message of the version that was asked. The definitions of all messages are in `proto/`.
 
-mod attempt;
 mod caller;
 mod cmek;
 mod exchanges;
 mod failure;
 mod grpc;
+mod history;
 mod iam;
 mod location;
 mod mask;

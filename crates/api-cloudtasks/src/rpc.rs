@@ -38,6 +38,7 @@ pub(crate) enum Rpc {
     GetLocation,
     GetOperation,
     ListAttempts,
+    ListFailures,
 }
 
 /// The gRPC service a method belongs to.
@@ -49,8 +50,8 @@ pub(crate) enum Service {
     Locations,
     /// `google.longrunning.Operations`, the same beside every version.
     Operations,
-    /// `taskyard.cloudtasks.v1.Attempts`, this server's own, the same beside every version.
-    Attempts,
+    /// `taskyard.cloudtasks.v1.History`, this server's own, the same beside every version.
+    History,
 }
 
 /// What of a REST request's body goes where.
@@ -129,7 +130,7 @@ impl Row {
 }
 
 /// Every method.
-pub(crate) static TABLE: [Row; 30] = [
+pub(crate) static TABLE: [Row; 31] = [
     row(
         Rpc::ListQueues,
         "ListQueues",
@@ -358,5 +359,13 @@ pub(crate) static TABLE: [Row; 30] = [
         &["{parent=Q}/attempts", "{parent=T}/attempts"],
         Body::None,
     )
-    .of(Service::Attempts),
+    .of(Service::History),
+    row(
+        Rpc::ListFailures,
+        "ListFailures",
+        Method::GET,
+        &["{parent=Q}/failures"],
+        Body::None,
+    )
+    .of(Service::History),
 ];

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::rest::Routes;
 use crate::rpc::Rpc;
 use crate::schema::{Call, Schema, SchemaError};
-use crate::{attempt, cmek, grpc, iam, location, operation, queue, rest, task};
+use crate::{cmek, grpc, history, iam, location, operation, queue, rest, task};
 
 /// What the service works with.
 #[derive(Debug, Clone)]
@@ -243,7 +243,8 @@ impl CloudTasks {
             Rpc::ListLocations => location::list_locations(self, asked).await,
             Rpc::GetLocation => location::get_location(self, asked),
             Rpc::GetOperation => operation::get_operation(self, asked).await,
-            Rpc::ListAttempts => attempt::list_attempts(self, asked).await,
+            Rpc::ListAttempts => history::list_attempts(self, asked).await,
+            Rpc::ListFailures => history::list_failures(self, asked).await,
         }
     }
 }

@@ -10,7 +10,7 @@ const ROOTS: [&str; 7] = [
     "google/cloud/location/locations.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
-    "taskyard/cloudtasks/v1/attempts.proto",
+    "taskyard/cloudtasks/v1/history.proto",
 ];
 
 #[test]

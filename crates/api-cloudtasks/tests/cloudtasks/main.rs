@@ -6,10 +6,10 @@
     reason = "a test says what it expects by failing"
 )]
 
-mod attempts;
 mod batches;
 mod forms;
 mod grpc;
+mod history;
 mod queues;
 mod rights;
 mod tasks;

@@ -37,6 +37,7 @@ on_both_databases! {
             ("GET", task.clone(), Value::Null),
             ("GET", format!("{}/attempts", queue("q")), Value::Null),
             ("GET", format!("{task}/attempts"), Value::Null),
+            ("GET", format!("{}/failures", queue("q")), Value::Null),
             ("POST", format!("{task}:run"), json!({})),
             ("DELETE", task.clone(), Value::Null),
             ("GET", "projects/p/locations".to_owned(), Value::Null),

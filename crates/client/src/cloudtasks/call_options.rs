@@ -36,6 +36,7 @@ pub struct CallOptions {
     pub get_location: CallSettings,
     pub get_operation: CallSettings,
     pub list_attempts: CallSettings,
+    pub list_failures: CallSettings,
 }
 
 /// How one method is called.
@@ -134,6 +135,7 @@ impl Default for CallOptions {
             get_location: once(),
             get_operation: once(),
             list_attempts: repeated(),
+            list_failures: repeated(),
         }
     }
 }

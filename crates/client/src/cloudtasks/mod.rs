@@ -52,4 +52,6 @@ pub use target::{
     AppEngineRequest, AppEngineRouting, Header, HeaderOverride, HttpMethod, HttpRequest,
     OAuthToken, OidcToken, PathOverride, QueryOverride, UriOverride,
 };
-pub use task::{Attempt, BufferedTask, LoggedAttempt, PullMessage, Task, TaskStatus, View};
+pub use task::{
+    Attempt, BufferedTask, FailedTask, LoggedAttempt, PullMessage, Task, TaskStatus, View,
+};

@@ -140,6 +140,18 @@ pub struct LoggedAttempt {
     pub excerpt: String,
 }
 
+/// A task that was given up, as Taskyard keeps it for a while.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FailedTask {
+    /// As it stood in the end.
+    pub task: Task,
+    /// When it was given up.
+    pub fail_time: String,
+    /// Until when it can be looked at.
+    pub expire_time: String,
+}
+
 /// The attempts of a task, in v2beta2.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -141,7 +141,9 @@ impl House {
     }
 
     pub(crate) async fn failures(&self) -> Vec<failure::Failed> {
-        let page = self.read(|tx| failure::list(tx, QUEUE, None, 100)).await;
+        let page = self
+            .read(|tx| failure::list(tx, QUEUE, None, 100, true))
+            .await;
         page.expect("the queue is there").items
     }
 }

@@ -123,7 +123,7 @@ on_both_databases! {
         assert_eq!(verdict, Some(Verdict::GivenUp));
         assert_eq!(yard.get(due, "a").await, Err(Refusal::TaskGone));
         assert_eq!(yard.create(due, named("a")).await, Err(Refusal::TaskTombstoned));
-        let kept = yard.read(|tx| failure::list(tx, QUEUE, None, 10)).await.expect("listed");
+        let kept = yard.read(|tx| failure::list(tx, QUEUE, None, 10, true)).await.expect("listed");
         assert_eq!(kept.items.len(), 1);
         let failed = &kept.items[0];
         assert_eq!(failed.task.payload, request());
@@ -141,7 +141,7 @@ on_both_databases! {
         let report = Report::new(&sent, START, Outcome::Unreachable);
         let verdicts = yard.report_under(conduct, vec![report]).await;
         assert_eq!(verdicts, [Some(Verdict::GivenUp)]);
-        let kept = yard.read(|tx| failure::list(tx, QUEUE, None, 10)).await.expect("listed");
+        let kept = yard.read(|tx| failure::list(tx, QUEUE, None, 10, true)).await.expect("listed");
         assert!(kept.items.is_empty());
     }
 

@@ -132,7 +132,7 @@ on_both_databases! {
             page.expect("the queue is there").items.len()
         };
         let failures = || async {
-            yard.read(|tx| failure::list(tx, QUEUE, None, 100)).await.expect("read").items.len()
+            yard.read(|tx| failure::list(tx, QUEUE, None, 100, true)).await.expect("read").items.len()
         };
         forget(after(2)).await;
         assert_eq!((attempts().await, failures().await), (4, 6));

@@ -334,6 +334,31 @@ async fn a_task_of_later_can_be_run_now_or_deleted() {
     assert_eq!(again.line().await, None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_that_were_given_up_are_listed_with_what_they_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path()).await;
+    let handler = Handler::start(&[400]).await;
+    output(
+        &server,
+        &["queues", "create", "mail", "--max-attempts", "1"],
+    )
+    .await;
+    let mut tail = Tail::start(&server, &["mail"]).await;
+    let create = ["tasks", "create", "mail", "--url", &handler.url];
+    let more = ["--name", "bad", "--body", "hi"];
+    output(&server, &[&create[..], &more].concat()).await;
+    while tail.next().await[..2] != ["failed", "mail/bad"] {}
+    let listed = output(&server, &["tasks", "failures", "mail"]).await;
+    let target = format!("POST {}", handler.url);
+    assert_eq!(columns(&listed)[1..], ["mail/bad", "1 attempt", &target]);
+    let full = ["--json", "tasks", "failures", "mail", "--full"];
+    let listed: Value = serde_json::from_str(&output(&server, &full).await).unwrap();
+    assert_eq!(listed["httpRequest"]["body"], "aGk=");
+    assert_eq!(listed["lastAttempt"]["responseStatus"]["code"], 3);
+    assert!(listed["failTime"].is_string(), "{listed}");
+}
+
 #[tokio::test]
 async fn an_app_engine_task_and_a_token_are_asked_for_by_options() {
     let folder = tempfile::tempdir().unwrap();

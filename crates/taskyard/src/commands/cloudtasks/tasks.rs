@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::Value;
-use taskyard_client::cloudtasks::{HttpMethod, LoggedAttempt, Task, View};
+use taskyard_client::cloudtasks::{FailedTask, HttpMethod, LoggedAttempt, Task, View};
 
 use super::request::Request;
 use super::shown::{self, print, task_json};
@@ -61,6 +61,17 @@ Examples:
         #[arg(long)]
         full: bool,
     },
+    /// List tasks of a queue that were given up, for as long as the server keeps them
+    Failures {
+        /// Id of the queue, or its full name
+        queue: String,
+        /// List at most so many; 0 means all
+        #[arg(long, value_name = "COUNT", default_value_t = 0)]
+        limit: usize,
+        /// With --json, also print bodies, which takes a right of its own
+        #[arg(long, requires = "json")]
+        full: bool,
+    },
     /// Print what happens to tasks of a queue, as it happens
     Tail(Follow),
 }
@@ -99,6 +110,9 @@ pub(super) async fn execute(session: &Session, action: Action) -> anyhow::Result
         }
         Action::Attempts { of, limit, full } => {
             attempts(session, &place.task_or_queue(&of)?, limit, full).await
+        }
+        Action::Failures { queue, limit, full } => {
+            failures(session, &place.queue(&queue)?, limit, full).await
         }
         Action::Tail(follow) => tail::follow(session, &follow).await,
     }
@@ -140,12 +154,58 @@ async fn attempts(session: &Session, of: &str, limit: usize, full: bool) -> anyh
     Ok(())
 }
 
+async fn failures(session: &Session, of: &str, limit: usize, full: bool) -> anyhow::Result<()> {
+    let size = shown::page_size(limit);
+    let mut failures = session.client.list_failures(of, view(full), size);
+    let mut left = shown::count(limit);
+    while left > 0
+        && let Some(failed) = failures
+            .next()
+            .await
+            .or_explain(|| format!("cannot list the tasks of {of} that were given up"))?
+    {
+        print([failure_line(session, &failed)?])?;
+        left -= 1;
+    }
+    Ok(())
+}
+
+fn failure_line(session: &Session, failed: &FailedTask) -> anyhow::Result<String> {
+    let FailedTask {
+        task,
+        fail_time,
+        expire_time,
+    } = failed;
+    if session.json {
+        let mut object = task_json(task)?;
+        object["failTime"] = fail_time.as_str().into();
+        object["expireTime"] = expire_time.as_str().into();
+        return Ok(object.to_string());
+    }
+    let name = session.place.short(&task.name);
+    let (attempts, target) = (attempts_of(task), target_of(task));
+    Ok(format!("{fail_time}\t{name}\t{attempts}\t{target}"))
+}
+
 fn line(session: &Session, task: &Task) -> anyhow::Result<String> {
     if session.json {
         return Ok(task_json(task)?.to_string());
     }
     let name = session.place.short(&task.name);
     let at = task.schedule_time.as_deref().unwrap_or("now");
+    let (attempts, target) = (attempts_of(task), target_of(task));
+    Ok(format!("{name}\t{at}\t{attempts}\t{target}"))
+}
+
+fn attempts_of(task: &Task) -> String {
+    match task.dispatch_count {
+        1 => "1 attempt".to_owned(),
+        count => format!("{count} attempts"),
+    }
+}
+
+/// What a task is sent to.
+fn target_of(task: &Task) -> String {
     let target = if let Some(request) = &task.http_request {
         format!("{} {}", method(request.http_method), request.url)
     } else if let Some(request) = &task.app_engine_http_request {
@@ -154,14 +214,7 @@ fn line(session: &Session, task: &Task) -> anyhow::Result<String> {
     } else {
         "to be leased".to_owned()
     };
-    let attempts = match task.dispatch_count {
-        1 => "1 attempt".to_owned(),
-        count => format!("{count} attempts"),
-    };
-    Ok(format!(
-        "{name}\t{at}\t{attempts}\t{}",
-        target.escape_debug()
-    ))
+    target.escape_debug().to_string()
 }
 
 fn method(method: Option<HttpMethod>) -> &'static str {

@@ -1,8 +1,9 @@
-//! The log of attempts, which tells what became of tasks that are gone.
+//! What became of tasks that are gone: the log of attempts, and tasks that were given up.
 
 use prost_reflect::{DynamicMessage, Value};
 use taskyard_engine::cloud::Outcome;
 use taskyard_engine::cloud::attempt::{self, Logged};
+use taskyard_engine::cloud::failure::{self, Failed};
 
 use crate::failure::Failure;
 use crate::iam::Permission;
@@ -11,9 +12,12 @@ use crate::name::{QueueName, TaskName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};
 use crate::task::{self, View};
+use crate::version::Version;
 
-/// Attempts on a page.
+/// Entries on a page.
 const MOST: usize = 1000;
+/// Entries on a page with bodies, each of which may be 1 MB.
+const MOST_FULL: usize = 100;
 
 /// Whose attempts are asked for.
 fn read_parent(name: &str) -> Result<(QueueName, Option<String>), Failure> {
@@ -55,7 +59,7 @@ pub(crate) async fn list_attempts(service: &CloudTasks, asked: Asked) -> Answer 
     {
         let attempts = page.items.iter().map(|logged| {
             let mut into = empty.clone();
-            render(&mut into, logged, &queue, view);
+            put_attempt(&mut into, logged, &queue, view);
             Value::Message(into)
         });
         answer.put("attempts", Value::List(attempts.collect()));
@@ -66,7 +70,7 @@ pub(crate) async fn list_attempts(service: &CloudTasks, asked: Asked) -> Answer 
     Ok(answer)
 }
 
-fn render(into: &mut DynamicMessage, logged: &Logged, queue: &QueueName, view: View) {
+fn put_attempt(into: &mut DynamicMessage, logged: &Logged, queue: &QueueName, view: View) {
     into.put_text(
         "task",
         &format!("{}/tasks/{}", queue.as_str(), logged.task_id),
@@ -84,4 +88,53 @@ fn render(into: &mut DynamicMessage, logged: &Logged, queue: &QueueName, view: V
     if view == View::Full {
         into.put_text("excerpt", &logged.excerpt);
     }
+}
+
+pub(crate) async fn list_failures(service: &CloudTasks, asked: Asked) -> Answer {
+    let message = &asked.message;
+    let queue = QueueName::parse(message.text("parent"))?;
+    let view = View::of(message)?;
+    let most = match view {
+        View::Basic => MOST,
+        View::Full => MOST_FULL,
+    };
+    let limit = page::size(message.int("page_size"), most)?;
+    let now = service.now();
+    let after: Option<i64> = page::position(message.text("page_token"), queue.as_str(), now)?;
+    let needs = asked
+        .caller
+        .needs(&queue, &view.with(Permission::TasksList));
+    let name = queue.clone();
+    let found = service.store().read(move |tx| {
+        if let Err(refused) = needs.check(tx)? {
+            return Ok(Err(refused));
+        }
+        let page = failure::list(tx, name.as_str(), after, limit, view == View::Full)?;
+        Ok(page.map_err(Failure::from))
+    });
+    let page = found.await??;
+    let mut answer = asked.answer();
+    if let Some(empty) = answer.empty_child("failures")
+        && !page.items.is_empty()
+    {
+        let failures = page.items.iter().map(|failed| {
+            let mut into = empty.clone();
+            put_failure(&mut into, failed, &queue, view);
+            Value::Message(into)
+        });
+        answer.put("failures", Value::List(failures.collect()));
+    }
+    if let Some(next) = page.next {
+        let token = page::token(&next, queue.as_str(), now);
+        answer.put_text("next_page_token", &token);
+    }
+    Ok(answer)
+}
+
+fn put_failure(into: &mut DynamicMessage, failed: &Failed, queue: &QueueName, view: View) {
+    into.put_child("task", |into| {
+        task::render(into, &failed.task, queue.as_str(), Version::V2, view);
+    });
+    into.put_span("fail_time", failed.failed_at.into());
+    into.put_span("expire_time", failed.expires.into());
 }

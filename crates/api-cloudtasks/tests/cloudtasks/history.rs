@@ -1,4 +1,4 @@
-//! The log of attempts, also at tasks that are gone.
+//! The log of attempts, also at tasks that are gone, and tasks that were given up.
 
 use serde_json::{Value, json};
 use taskyard_engine::cloud::Outcome;
@@ -105,5 +105,35 @@ on_both_databases! {
         assert!(yard.get(&path).await.refusal().2.contains("cloudtasks.tasks.fullView"));
         let of_queue = yard.get(&format!("/v2/{}/attempts", queue("q"))).await;
         assert!(of_queue.refusal().2.contains("cloudtasks.tasks.list"));
+    }
+    async fn a_task_that_was_given_up_can_be_looked_at_for_a_week(kind) {
+        let mut yard = Yard::open(kind, false).await;
+        yard.call_as("root", &["cloudtasks:*"]).await;
+        yard.make_queue("q", json!({"retryConfig": {"maxAttempts": 1}})).await;
+        for id in ["a", "b", "c"] {
+            let mut task = named(id);
+            task["httpRequest"]["body"] = json!("aGk=");
+            attempted(&yard, task, &[Outcome::Status(500)]).await;
+        }
+        let list = format!("/v2/{}/failures", queue("q"));
+        let page = yard.get(&format!("{list}?pageSize=2&responseView=FULL")).await.ok();
+        let failures = page["failures"].as_array().expect("a list");
+        assert_eq!(failures.len(), 2);
+        let task = &failures[0]["task"];
+        assert_eq!(task["name"], named("a")["name"]);
+        assert_eq!(task["httpRequest"]["body"], "aGk=");
+        assert_eq!(task["lastAttempt"]["responseStatus"]["code"], 13);
+        let next = page["nextPageToken"].as_str().expect("more");
+        let page = yard.get(&format!("{list}?pageToken={next}")).await.ok();
+        assert_eq!(page["failures"].as_array().expect("a list").len(), 1);
+        let last = &page["failures"][0];
+        assert_eq!(last["task"]["httpRequest"]["body"], Value::Null);
+        assert!(last["failTime"].is_string() && last["expireTime"].is_string(), "{last}");
+        assert_eq!(page["nextPageToken"], Value::Null);
+
+        yard.call_as("reader", &["cloudtasks:tasks.list:*"]).await;
+        yard.get(&list).await.ok();
+        let full = yard.get(&format!("{list}?responseView=FULL")).await;
+        assert!(full.refusal().2.contains("cloudtasks.tasks.fullView"));
     }
 }
