@@ -7,8 +7,10 @@
 
 mod caller;
 mod cmek;
+mod exchanges;
 mod failure;
 mod grpc;
+mod history;
 mod iam;
 mod location;
 mod mask;
@@ -27,5 +29,6 @@ mod task;
 mod time;
 mod version;
 
+pub use self::exchanges::{exchanges, listening_scope, translator};
 pub use self::schema::SchemaError;
 pub use self::service::{CloudTasks, Identity, Parts, Runner};

@@ -26,19 +26,21 @@ pub(crate) struct TaskName {
 /// Longest id of a task.
 const TASK_ID: usize = 500;
 /// Longest id of a queue.
-const QUEUE_ID: usize = 100;
-/// Longest ids of projects and locations; nothing says how long theirs may be.
-const OTHER_ID: usize = 100;
+pub(crate) const QUEUE_ID: usize = 100;
+/// Longest ids of projects and locations. Nothing says how long theirs may be; with those of queues
+/// they fit into the routing key of an event.
+pub(crate) const PROJECT_ID: usize = 80;
+pub(crate) const LOCATION_ID: usize = 60;
 
 fn is_project(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":.-".contains(&byte);
-    (1..=OTHER_ID).contains(&id.len()) && id.bytes().all(allowed)
+    (1..=PROJECT_ID).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 /// Letters, digits and dashes, and not a dash alone: there is no wildcard.
 fn is_location(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=OTHER_ID).contains(&id.len()) && id.bytes().all(allowed) && id != "-"
+    (1..=LOCATION_ID).contains(&id.len()) && id.bytes().all(allowed) && id != "-"
 }
 
 fn is_queue(id: &str) -> bool {
@@ -159,7 +161,6 @@ impl QueueName {
     }
 
     /// The last segment.
-    #[cfg(test)]
     pub(crate) fn id(&self) -> &str {
         last(&self.0)
     }

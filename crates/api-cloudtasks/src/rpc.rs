@@ -37,6 +37,8 @@ pub(crate) enum Rpc {
     ListLocations,
     GetLocation,
     GetOperation,
+    ListAttempts,
+    ListFailures,
 }
 
 /// The gRPC service a method belongs to.
@@ -48,6 +50,8 @@ pub(crate) enum Service {
     Locations,
     /// `google.longrunning.Operations`, the same beside every version.
     Operations,
+    /// `taskyard.cloudtasks.v1.History`, this server's own, the same beside every version.
+    History,
 }
 
 /// What of a REST request's body goes where.
@@ -126,7 +130,7 @@ impl Row {
 }
 
 /// Every method.
-pub(crate) static TABLE: [Row; 29] = [
+pub(crate) static TABLE: [Row; 31] = [
     row(
         Rpc::ListQueues,
         "ListQueues",
@@ -348,4 +352,20 @@ pub(crate) static TABLE: [Row; 29] = [
         Body::None,
     )
     .of(Service::Operations),
+    row(
+        Rpc::ListAttempts,
+        "ListAttempts",
+        Method::GET,
+        &["{parent=Q}/attempts", "{parent=T}/attempts"],
+        Body::None,
+    )
+    .of(Service::History),
+    row(
+        Rpc::ListFailures,
+        "ListFailures",
+        Method::GET,
+        &["{parent=Q}/failures"],
+        Body::None,
+    )
+    .of(Service::History),
 ];

@@ -28,7 +28,7 @@ pub enum SchemaError {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) row: &'static Row,
-    /// Locations and operations are the same for all; for gRPC they count as v2.
+    /// Locations, operations and history are the same for all; for gRPC they count as v2.
     pub(crate) version: Version,
     pub(crate) input: MessageDescriptor,
     pub(crate) output: MessageDescriptor,
@@ -120,5 +120,6 @@ fn service_name(service: Service, version: Version) -> String {
         Service::CloudTasks => format!("google.cloud.tasks.{}.CloudTasks", version.as_str()),
         Service::Locations => "google.cloud.location.Locations".to_owned(),
         Service::Operations => "google.longrunning.Operations".to_owned(),
+        Service::History => "taskyard.cloudtasks.v1.History".to_owned(),
     }
 }

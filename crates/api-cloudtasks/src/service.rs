@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::rest::Routes;
 use crate::rpc::Rpc;
 use crate::schema::{Call, Schema, SchemaError};
-use crate::{cmek, grpc, iam, location, operation, queue, rest, task};
+use crate::{cmek, grpc, history, iam, location, operation, queue, rest, task};
 
 /// What the service works with.
 #[derive(Debug, Clone)]
@@ -146,7 +146,7 @@ impl CloudTasks {
 
     /// Whether a path belongs to this API.
     pub fn takes(path: &str) -> bool {
-        const PREFIXES: [&str; 7] = [
+        const PREFIXES: [&str; 8] = [
             "/v1/projects/",
             "/v2/",
             "/v2beta3/",
@@ -154,6 +154,7 @@ impl CloudTasks {
             "/google.cloud.tasks.",
             "/google.cloud.location.",
             "/google.longrunning.",
+            "/taskyard.cloudtasks.",
         ];
         const PATHS: [&str; 3] = [
             "/api/queue/update",
@@ -242,6 +243,8 @@ impl CloudTasks {
             Rpc::ListLocations => location::list_locations(self, asked).await,
             Rpc::GetLocation => location::get_location(self, asked),
             Rpc::GetOperation => operation::get_operation(self, asked).await,
+            Rpc::ListAttempts => history::list_attempts(self, asked).await,
+            Rpc::ListFailures => history::list_failures(self, asked).await,
         }
     }
 }

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "google/cloud/tasks/v2/cloudtasks.proto",
     "google/cloud/tasks/v2beta3/cloudtasks.proto",
     "google/cloud/tasks/v2beta2/cloudtasks.proto",
     "google/cloud/location/locations.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
+    "taskyard/cloudtasks/v1/history.proto",
 ];
 
 #[test]

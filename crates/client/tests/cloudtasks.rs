@@ -57,7 +57,7 @@ async fn queues_are_created_changed_and_deleted() {
     let body = format!(r#"{{"name":"{QUEUE}","rateLimits":{{"maxDispatchesPerSecond":0.5}}}}"#);
     expect(&server, &format!("POST /v2beta3/{PLACE}/queues"), &body);
     assert_eq!(made.state, Some(QueueState::Paused));
-    assert_eq!(made.stats.unwrap().tasks_count, "7");
+    assert_eq!(made.stats.unwrap().tasks_count, 7);
 
     let mask = "rateLimits.maxDispatchesPerSecond";
     client.update_queue(&queue, mask).await.unwrap();

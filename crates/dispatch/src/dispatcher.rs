@@ -12,13 +12,14 @@ use taskyard_engine::cloud::sweep::Retention;
 use taskyard_engine::cloud::{Kind, queue};
 use taskyard_outbound::Client;
 use taskyard_store::{Error, Store};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::heart::Heart;
 use crate::pump::Works;
 use crate::recorder::Recorder;
 use crate::request::Rules;
+use crate::room::Room;
 use crate::send::Sender;
 use crate::sweeper::Sweeper;
 use crate::token::Tokens;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Attempts that may be under way here at once, of all queues together.
     pub room: usize,
+    /// Bytes that their requests may have together.
+    pub room_bytes: usize,
     /// Whether no other server can use the database, as is so with an embedded one: what was under
     /// way when the last one ended is then taken up at once.
     pub is_alone: bool,
@@ -46,6 +49,7 @@ impl Default for Settings {
             conduct: Conduct::default(),
             retention: Retention::default(),
             room: 2000,
+            room_bytes: 512 << 20,
             is_alone: false,
         }
     }
@@ -120,7 +124,7 @@ impl Dispatcher {
                 clock: clock.clone(),
             },
             clock,
-            room: Arc::new(Semaphore::new(settings.room.max(1))),
+            room: Room::new(settings.room, settings.room_bytes),
             ended,
             open,
             recorded,
@@ -153,13 +157,9 @@ impl Dispatcher {
     /// Sends a task that was taken by [`run`](taskyard_engine::cloud::dispatch::run). It does not
     /// wait for room, as such a task is beyond all limits.
     pub fn send(&self, dispatch: Dispatch) {
-        let works = &self.works;
-        let (room, beyond) = (Arc::clone(&works.room), Arc::new(Semaphore::new(1)));
-        let permit = room
-            .try_acquire_owned()
-            .or_else(|_| beyond.try_acquire_owned());
-        if let Ok(permit) = permit {
-            works.begin(dispatch, permit);
+        let place = self.works.room.try_place().or_else(Room::beyond);
+        if let Some(place) = place {
+            self.works.begin(dispatch, place);
         }
     }
 

@@ -14,6 +14,7 @@ mod pump;
 mod recorder;
 pub mod request;
 mod retry_after;
+mod room;
 mod send;
 mod sweeper;
 pub mod target;

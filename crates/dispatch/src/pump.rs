@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use taskyard_engine::clock::Clock;
+use taskyard_engine::cloud::Payload;
 use taskyard_engine::cloud::dispatch::{self, Claim, Dispatch, Next};
 use taskyard_engine::cloud::queue::{self, Queue};
 use taskyard_engine::cloud::record::Report;
 use taskyard_store::{Key, Store};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::recorder::Ended;
+use crate::room::{Place, Room};
 use crate::send::Sender;
 
 /// Tasks claimed at once.
@@ -29,8 +31,7 @@ pub(crate) struct Works {
     pub(crate) clock: Clock,
     pub(crate) node: String,
     pub(crate) sender: Sender,
-    /// One permit for each attempt that may be under way here.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room: Room,
     pub(crate) ended: mpsc::UnboundedSender<Ended>,
     /// Attempts that began and are not recorded yet.
     pub(crate) open: Arc<AtomicUsize>,
@@ -43,7 +44,12 @@ pub(crate) struct Works {
 
 impl Works {
     /// Begins an attempt that has been claimed, in a place of its own.
-    pub(crate) fn begin(self: &Arc<Self>, mut dispatch: Dispatch, permit: OwnedSemaphorePermit) {
+    pub(crate) fn begin(self: &Arc<Self>, mut dispatch: Dispatch, place: Place) {
+        let Place {
+            attempt,
+            mut request,
+        } = place;
+        request.shrink(size(&dispatch));
         self.open.fetch_add(1, Ordering::SeqCst);
         let late = dispatch.dispatched_at.since(dispatch.schedule_time);
         metrics::histogram!("taskyard_cloud_lateness_seconds").record(late.as_secs_f64());
@@ -59,8 +65,9 @@ impl Works {
                 }
             };
             log(&dispatch, &report);
+            drop((dispatch, request));
             // Fails only if the recorder is gone, and then the lease runs out.
-            drop(works.ended.send((report, permit)));
+            drop(works.ended.send((report, attempt)));
         });
     }
 
@@ -79,11 +86,11 @@ impl Works {
         let mut changes = self.store.wait_for(queue::changes());
         let key = queue::key(&queue.name);
         loop {
-            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else {
+            let Some(place) = self.room.place().await else {
                 return;
             };
             let recorded = self.recorded.notified();
-            let (claim, permits) = match self.claim(queue.number, key, permit).await {
+            let (claim, places) = match self.claim(queue.number, key, place).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return,
                 Err(error) => {
@@ -93,8 +100,8 @@ impl Works {
                 }
             };
             let found = claim.dispatches.len();
-            for (dispatch, permit) in claim.dispatches.into_iter().zip(permits) {
-                self.begin(dispatch, permit);
+            for (dispatch, place) in claim.dispatches.into_iter().zip(places) {
+                self.begin(dispatch, place);
             }
             if claim.topic != topic {
                 topic = claim.topic;
@@ -122,26 +129,38 @@ impl Works {
         }
     }
 
-    /// Claims as many tasks as there is room for, with a permit for each.
+    /// Claims as many tasks as there is room for, with a place for each.
     async fn claim(
         &self,
         queue: i64,
         key: Key,
-        first: OwnedSemaphorePermit,
-    ) -> Result<Option<(Claim, Vec<OwnedSemaphorePermit>)>, taskyard_store::Error> {
-        let mut permits = vec![first];
-        while permits.len() < BATCH
-            && let Ok(permit) = Arc::clone(&self.room).try_acquire_owned()
+        first: Place,
+    ) -> Result<Option<(Claim, Vec<Place>)>, taskyard_store::Error> {
+        let mut places = vec![first];
+        while places.len() < BATCH
+            && let Some(place) = self.room.try_place()
         {
-            permits.push(permit);
+            places.push(place);
         }
-        let (now, node, most) = (self.clock.now(), self.node.clone(), permits.len());
+        let (now, node, most) = (self.clock.now(), self.node.clone(), places.len());
         let claim = self
             .store
             .write(key, move |tx| dispatch::claim(tx, now, queue, &node, most))
             .await?;
-        Ok(claim.map(|claim| (claim, permits)))
+        Ok(claim.map(|claim| (claim, places)))
     }
+}
+
+/// Bytes that the request of a task takes in memory.
+fn size(dispatch: &Dispatch) -> usize {
+    let payload = &dispatch.task.payload;
+    let headers = match payload {
+        Payload::Http(request) => &request.headers,
+        Payload::AppEngine(request) => &request.headers,
+        Payload::Pull(_) => return payload.body().len(),
+    };
+    let headers = headers.iter().map(|(name, value)| name.len() + value.len());
+    payload.body().len() + headers.sum::<usize>()
 }
 
 /// Logs an attempt if its queue wants that of so many.

@@ -17,7 +17,8 @@ pub struct Exchange {
     pub description: &'static str,
     /// The words of its routing keys.
     pub key: &'static [Word],
-    /// The schema of its messages within the service's schemas, such as `v1/message.json#`.
+    /// The schema of its messages within the service's schemas, such as `v1/message.json#`; empty
+    /// if none is published.
     pub schema: &'static str,
 }
 

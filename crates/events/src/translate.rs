@@ -98,6 +98,18 @@ impl Translators {
         }
     }
 
+    /// These, and one more, which is asked first.
+    #[must_use]
+    pub fn and(self, translator: &Arc<dyn Translate>) -> Self {
+        let mut by_kind = (*self.by_kind).clone();
+        for kind in translator.kinds() {
+            by_kind.insert(*kind, Arc::clone(translator));
+        }
+        Translators {
+            by_kind: Arc::new(by_kind),
+        }
+    }
+
     /// The messages of events, in order. An event that nobody knows has none.
     ///
     /// # Errors

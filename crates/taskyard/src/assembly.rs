@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use taskyard_access::{Directory, Sealer};
 use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::{self, Auth};
-use taskyard_api_taskcluster::events::{Events, Pace};
+use taskyard_api_taskcluster::events::{Events, Guest, Pace};
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, BuiltIn, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
@@ -278,11 +278,16 @@ async fn follow_events(
 ) -> anyhow::Result<Events> {
     let clock = context.clock.clone();
     let now: Now = Arc::new(move || clock.now().0);
-    let translators = translators();
+    let translators = translators().and(&taskyard_api_cloudtasks::translator());
+    let guests = taskyard_api_cloudtasks::exchanges();
     if let Some(url) = &config.amqp_url {
         let broker = Broker {
             url: url.reveal().to_owned(),
-            exchanges: exchange_names(),
+            exchanges: [
+                exchange_names(),
+                guests.iter().map(|(name, _)| name.to_string()).collect(),
+            ]
+            .concat(),
             node: match config.database {
                 // Alone, and at once itself again after a restart.
                 Database::Sqlite => "local".to_owned(),
@@ -302,6 +307,14 @@ async fn follow_events(
         hub,
         draining.clone(),
         Pace::default(),
+        guests
+            .into_iter()
+            .map(|(name, exchange)| Guest {
+                name,
+                exchange,
+                scope: taskyard_api_cloudtasks::listening_scope,
+            })
+            .collect(),
     ))
 }
 

@@ -101,15 +101,20 @@ fn attempt(into: &mut DynamicMessage, attempt: &Attempt) {
     into.put_span("schedule_time", attempt.schedule_time.into());
     into.put_span("dispatch_time", attempt.dispatch_time.into());
     if let Some((at, outcome)) = attempt.response {
-        into.put_span("response_time", at.into());
-        let (code, status) = answered(outcome);
-        into.put_child("response_status", |into| {
-            let number = i32::from(code);
-            into.put_int("code", number);
-            let text = format!("{}({number}): HTTP status code {status}", code_name(code));
-            into.put_text("message", &text);
-        });
+        put_outcome(into, at, outcome);
     }
+}
+
+/// When an attempt ended, and how.
+pub(crate) fn put_outcome(into: &mut DynamicMessage, at: Timestamp, outcome: Outcome) {
+    into.put_span("response_time", at.into());
+    let (code, status) = answered(outcome);
+    into.put_child("response_status", |into| {
+        let number = i32::from(code);
+        into.put_int("code", number);
+        let text = format!("{}({number}): HTTP status code {status}", code_name(code));
+        into.put_text("message", &text);
+    });
 }
 
 /// What an attempt came to, as a code and an HTTP status.

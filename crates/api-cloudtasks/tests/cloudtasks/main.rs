@@ -9,6 +9,7 @@
 mod batches;
 mod forms;
 mod grpc;
+mod history;
 mod malformed;
 mod queues;
 mod refusal;

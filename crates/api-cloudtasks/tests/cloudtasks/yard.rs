@@ -10,8 +10,11 @@ use taskyard_access::{Deed, Directory, Sealer};
 use taskyard_api_cloudtasks::{CloudTasks, Identity, Parts, Runner};
 use taskyard_engine::clock::Clock;
 use taskyard_engine::cloud;
+use taskyard_engine::cloud::Outcome;
 use taskyard_engine::cloud::dispatch::Dispatch;
+use taskyard_engine::cloud::record::{self, Conduct, Report};
 use taskyard_http::{Draining, Limits};
+use taskyard_store::Key;
 use taskyard_store::testing::{Database, Kind};
 
 /// Nothing in these tests takes longer, unless it hangs.
@@ -31,7 +34,7 @@ pub(crate) struct Yard {
     pub(crate) sent: Arc<Mutex<Vec<Dispatch>>>,
     _draining: Draining,
     // Dropped in this order: the store lets go of the database before that is removed.
-    _store: taskyard_store::Store,
+    store: taskyard_store::Store,
     _database: Database,
     _folder: tempfile::TempDir,
 }
@@ -138,7 +141,7 @@ impl Yard {
             caller: None,
             sent,
             _draining: draining,
-            _store: store,
+            store,
             _database: database,
             _folder: folder,
         }
@@ -160,6 +163,17 @@ impl Yard {
         let made = made.await.expect("the database").expect("a client");
         let token = self.directory.access_token(&made).expect("a token");
         self.caller = Some(format!("Bearer {client_id}:{}", token.expose()));
+    }
+
+    /// Says how the handler of a task that was run answered.
+    pub(crate) async fn end(&self, sent: &Dispatch, outcome: Outcome, excerpt: &str) {
+        let now = self.clock.now();
+        let mut report = Report::new(sent, now, outcome);
+        report.excerpt = excerpt.to_owned();
+        let recorded = self.store.write(Key::of("tests"), move |tx| {
+            record::record(tx, now, &Conduct::default(), std::slice::from_ref(&report))
+        });
+        recorded.await.expect("it is recorded");
     }
 
     /// From here on, calls are made with this header, or without.

@@ -130,7 +130,11 @@ mod tests {
     use super::*;
 
     fn known() -> Known {
-        Known::from([("exchange/x".to_owned(), None)])
+        let listed = super::super::Listed {
+            exchange: None,
+            scope: super::super::any_pattern,
+        };
+        Known::from([("exchange/x".to_owned(), listed)])
     }
 
     fn ask(bindings: &str, after: Option<&str>) -> Result<Asked, String> {

@@ -48,7 +48,9 @@ pub(super) fn message(delivery: &Delivery, exchanges: &Known) -> Bytes {
     let Ok(payload) = serde_json::from_slice(&message.payload) else {
         return Bytes::new();
     };
-    let declared = exchanges.get(&*message.exchange).copied().flatten();
+    let declared = exchanges
+        .get(&*message.exchange)
+        .and_then(|listed| listed.exchange);
     let routing = declared.map(|exchange| {
         let words: Vec<_> = exchange
             .key

@@ -8,7 +8,7 @@ mod binding;
 mod frame;
 mod stream;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::service::{Context, not_found, read_pairs, shared_headers};
 
 use self::stream::Feed;
 
-/// What listening needs.
+/// What listening to exchanges of Taskcluster needs.
 const SCOPE: &str = "web:read-pulse";
 /// The one path below the prefix.
 const CONNECT: &str = "/connect";
@@ -74,18 +74,60 @@ struct Shared {
     headers: HeaderMap,
 }
 
-/// Every exchange by its full name, with its declaration if it is one of ours.
-type Known = HashMap<String, Option<&'static Exchange>>;
+/// An exchange of another API, whose messages can be heard here as well.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Its full name.
+    pub name: Arc<str>,
+    /// Its declaration.
+    pub exchange: &'static Exchange,
+    /// The scope that is needed to hear what a pattern matches.
+    pub scope: fn(&str) -> String,
+}
+
+/// What is known of an exchange.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    /// Its declaration, if it is one that is published to.
+    exchange: Option<&'static Exchange>,
+    /// The scope that is needed to hear what a pattern matches.
+    scope: fn(&str) -> String,
+}
+
+/// Every exchange by its full name.
+type Known = HashMap<String, Listed>;
+
+/// What the exchanges of Taskcluster need, whatever the pattern.
+fn any_pattern(_: &str) -> String {
+    SCOPE.to_owned()
+}
 
 impl Events {
-    /// The service over `hub`. Streams end when `draining` is cancelled.
-    pub fn new(context: Context, hub: Arc<Hub>, draining: Draining, pace: Pace) -> Self {
+    /// The service over `hub`, with exchanges of others. Streams end when `draining` is cancelled.
+    pub fn new(
+        context: Context,
+        hub: Arc<Hub>,
+        draining: Draining,
+        pace: Pace,
+        guests: Vec<Guest>,
+    ) -> Self {
+        let of_ours = |exchange| Listed {
+            exchange,
+            scope: any_pattern,
+        };
         let mut exchanges: Known = exchange_names()
             .into_iter()
-            .map(|name| (name, None))
+            .map(|name| (name, of_ours(None)))
             .collect();
         for (name, exchange) in ALL.iter().flat_map(crate::exchanges::Exchanges::named) {
-            exchanges.insert(name.to_string(), Some(exchange));
+            exchanges.insert(name.to_string(), of_ours(Some(exchange)));
+        }
+        for guest in guests {
+            let listed = Listed {
+                exchange: Some(guest.exchange),
+                scope: guest.scope,
+            };
+            exchanges.insert(guest.name.to_string(), listed);
         }
         let mut headers = shared_headers();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -139,18 +181,24 @@ impl Events {
             trust_forwarded: shared.context.trust_forwarded,
         };
         let caller = shared.context.authenticate(sent, info.time).await?;
-        let scope = Expression::Scope(SCOPE.to_owned());
-        authorize(&caller, &scope, &Params::default(), &[])?;
+        let query = read_pairs(parts.uri.query().unwrap_or_default());
+        let last_seen = parts.headers.get("last-event-id");
+        let last_seen = last_seen.and_then(|id| id.to_str().ok());
+        let asked = binding::Asked::read(&query, last_seen, &shared.exchanges);
+        let scopes = match &asked {
+            Ok(asked) => self.scopes(asked),
+            // Whoever may not listen is not told what is wrong.
+            Err(_) => BTreeSet::from([SCOPE.to_owned()]),
+        };
+        let scopes = scopes.into_iter().map(Expression::Scope).collect();
+        let needed = Expression::AllOf(scopes);
+        authorize(&caller, &needed, &Params::default(), &[])?;
         if shared.hub.subscribers() >= MOST_STREAMS {
             return Err(ApiError::new(
                 Code::ServiceUnavailable,
                 "Too many streams are open here; try again later.",
             ));
         }
-        let query = read_pairs(parts.uri.query().unwrap_or_default());
-        let last_seen = parts.headers.get("last-event-id");
-        let last_seen = last_seen.and_then(|id| id.to_str().ok());
-        let asked = binding::Asked::read(&query, last_seen, &shared.exchanges);
         let body = match asked {
             Ok(asked) => {
                 // The stream waits for its reader, not for the events.
@@ -167,5 +215,14 @@ impl Events {
             Err(text) => Body::from(frame::error(&text)),
         };
         Ok((shared.headers.clone(), body).into_response())
+    }
+
+    /// What it takes to hear all that is asked for.
+    fn scopes(&self, asked: &binding::Asked) -> BTreeSet<String> {
+        let listed = asked.bindings.iter().filter_map(|binding| {
+            let listed = self.shared.exchanges.get(&binding.exchange)?;
+            Some((listed.scope)(&binding.pattern))
+        });
+        listed.collect()
     }
 }

@@ -42,7 +42,13 @@ impl Station {
         let hub = Hub::new(house.store.clone(), translators());
         let running = tokio::spawn(Arc::clone(&hub).run());
         Station {
-            events: Events::new(context, Arc::clone(&hub), house.draining.clone(), pace),
+            events: Events::new(
+                context,
+                Arc::clone(&hub),
+                house.draining.clone(),
+                pace,
+                Vec::new(),
+            ),
             hub,
             running,
         }

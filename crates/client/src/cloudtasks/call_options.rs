@@ -35,6 +35,8 @@ pub struct CallOptions {
     pub list_locations: CallSettings,
     pub get_location: CallSettings,
     pub get_operation: CallSettings,
+    pub list_attempts: CallSettings,
+    pub list_failures: CallSettings,
 }
 
 /// How one method is called.
@@ -132,6 +134,8 @@ impl Default for CallOptions {
             list_locations: once(),
             get_location: once(),
             get_operation: once(),
+            list_attempts: repeated(),
+            list_failures: repeated(),
         }
     }
 }

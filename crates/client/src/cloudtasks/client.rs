@@ -18,7 +18,7 @@ use super::options::{Options, TokenSource, Version};
 use super::pages::Pages;
 use super::place::{CmekConfig, Location};
 use super::queue::{Listing, Queue};
-use super::task::{BufferedTask, Task, View};
+use super::task::{BufferedTask, FailedTask, LoggedAttempt, Task, View};
 use crate::service::{connection_error, parse, pool, read_body};
 
 /// How this client calls itself.
@@ -62,6 +62,20 @@ struct QueuesPage {
 #[serde(rename_all = "camelCase", default)]
 struct TasksPage {
     tasks: Vec<Task>,
+    next_page_token: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AttemptsPage {
+    attempts: Vec<LoggedAttempt>,
+    next_page_token: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct FailuresPage {
+    failures: Vec<FailedTask>,
     next_page_token: String,
 }
 
@@ -244,10 +258,10 @@ impl CloudTasks {
         self.call(&self.calls().set_iam_policy, call).await
     }
 
-    /// Those of `permissions` that the caller has.
+    /// Those of `permissions` that the caller has; none for a queue that is not there.
     ///
     /// # Errors
-    /// `Status` with `InvalidArgument` when one of them is none.
+    /// `Status` with `InvalidArgument` when one of them is a wildcard.
     pub async fn test_iam_permissions(
         &self,
         queue: &str,
@@ -388,6 +402,48 @@ impl CloudTasks {
     pub async fn get_operation(&self, name: &str) -> Result<Operation, Error> {
         let call = self.get(&[name]);
         self.call(&self.calls().get_operation, call).await
+    }
+}
+
+// === what became of tasks ===
+
+impl CloudTasks {
+    /// The attempts at tasks of a queue, or at one task, which may be gone; newest first. What
+    /// handlers answered is told in the full view only. Taskyard has this, the real service not.
+    pub fn list_attempts(&self, parent: &str, view: View, page_size: u32) -> Pages<LoggedAttempt> {
+        let (client, parent) = (self.clone(), parent.to_owned());
+        Pages::new(move |token| {
+            let (client, parent) = (client.clone(), parent.clone());
+            Box::pin(async move {
+                let call = client
+                    .get(&[&parent, "attempts"])
+                    .view(view)
+                    .number("pageSize", page_size)
+                    .set("pageToken", token);
+                let settings = &client.shared.calls.list_attempts;
+                let page: AttemptsPage = client.call(settings, call).await?;
+                Ok((page.attempts, page.next_page_token))
+            })
+        })
+    }
+
+    /// Tasks of a queue that were given up of late, by the time they were created. Bodies are told
+    /// in the full view only. Taskyard has this, the real service not.
+    pub fn list_failures(&self, queue: &str, view: View, page_size: u32) -> Pages<FailedTask> {
+        let (client, queue) = (self.clone(), queue.to_owned());
+        Pages::new(move |token| {
+            let (client, queue) = (client.clone(), queue.clone());
+            Box::pin(async move {
+                let call = client
+                    .get(&[&queue, "failures"])
+                    .view(view)
+                    .number("pageSize", page_size)
+                    .set("pageToken", token);
+                let settings = &client.shared.calls.list_failures;
+                let page: FailuresPage = client.call(settings, call).await?;
+                Ok((page.failures, page.next_page_token))
+            })
+        })
     }
 }
 

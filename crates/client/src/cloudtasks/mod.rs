@@ -24,6 +24,7 @@ mod call_options;
 mod client;
 mod error;
 mod iam;
+mod int64;
 mod lease;
 mod operation;
 mod options;
@@ -51,4 +52,6 @@ pub use target::{
     AppEngineRequest, AppEngineRouting, Header, HeaderOverride, HttpMethod, HttpRequest,
     OAuthToken, OidcToken, PathOverride, QueryOverride, UriOverride,
 };
-pub use task::{Attempt, BufferedTask, PullMessage, Task, TaskStatus, View};
+pub use task::{
+    Attempt, BufferedTask, FailedTask, LoggedAttempt, PullMessage, Task, TaskStatus, View,
+};

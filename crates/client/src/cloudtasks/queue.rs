@@ -185,17 +185,21 @@ pub struct LoggingConfig {
 }
 
 /// How a queue is going.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct QueueStats {
-    /// Tasks in it, as a decimal number.
-    pub tasks_count: String,
+    /// Tasks in it.
+    #[serde(with = "super::int64")]
+    pub tasks_count: i64,
     /// When the next task is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_estimated_arrival_time: Option<String>,
-    /// Answers in the last minute, as a decimal number.
-    pub executed_last_minute_count: String,
-    /// Tasks under way, as a decimal number.
-    pub concurrent_dispatches_count: String,
+    /// Answers in the last minute.
+    #[serde(with = "super::int64")]
+    pub executed_last_minute_count: i64,
+    /// Tasks under way.
+    #[serde(with = "super::int64")]
+    pub concurrent_dispatches_count: i64,
     /// Tasks a second that are allowed now.
     pub effective_execution_rate: f64,
 }

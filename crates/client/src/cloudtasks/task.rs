@@ -99,17 +99,57 @@ pub struct PullMessage {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Attempt {
     /// When it was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_time: Option<String>,
     /// When it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dispatch_time: Option<String>,
     /// When it was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_time: Option<String>,
     /// What it was answered with: `code`, `message` and `details`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_status: Option<Value>,
+}
+
+/// An attempt as Taskyard's log keeps it, also when the task is gone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoggedAttempt {
+    /// Name of the task.
+    pub task: String,
+    /// Which attempt at the task it was, counted from 1.
+    pub dispatch: i32,
+    /// When it was due.
+    pub schedule_time: String,
+    /// When it was sent.
+    pub dispatch_time: String,
+    /// When it ended.
+    pub response_time: String,
+    /// How it ended: `code` and `message`.
+    pub response_status: Value,
+    /// What the handler answered; `None` if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// How the answer began, or what went wrong; in the full view only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub excerpt: String,
+}
+
+/// A task that was given up, as Taskyard keeps it for a while.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FailedTask {
+    /// As it stood in the end.
+    pub task: Task,
+    /// When it was given up.
+    pub fail_time: String,
+    /// Until when it can be looked at.
+    pub expire_time: String,
 }
 
 /// The attempts of a task, in v2beta2.

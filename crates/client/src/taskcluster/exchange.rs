@@ -199,6 +199,12 @@ const GROUP: &[Word] = &[
     Word::one("schedulerId"),
     Word::several("reserved"),
 ];
+const CLOUD_QUEUE: &[Word] = &[
+    Word::one("project"),
+    Word::one("location"),
+    Word::one("queue"),
+    Word::several("reserved"),
+];
 const JOB: &[Word] = &[
     Word::one("destination"),
     Word::one("project"),
@@ -269,6 +275,18 @@ classes! {
         worker_type_created "workerTypeCreated" "worker-type-created" WORKER_TYPE,
         worker_type_removed "workerTypeRemoved" "worker-type-removed" WORKER_TYPE,
         worker_type_updated "workerTypeUpdated" "worker-type-updated" WORKER_TYPE,
+    }
+}
+
+classes! {
+    /// Messages about tasks of Taskyard's cloud queues. The project's id has `_` in place of each
+    /// dot.
+    CloudTasksEvents "exchange/taskyard-cloudtasks/v1/" {
+        task_created "taskCreated" "task-created" CLOUD_QUEUE,
+        task_dispatched "taskDispatched" "task-dispatched" CLOUD_QUEUE,
+        task_retried "taskRetried" "task-retried" CLOUD_QUEUE,
+        task_completed "taskCompleted" "task-completed" CLOUD_QUEUE,
+        task_failed "taskFailed" "task-failed" CLOUD_QUEUE,
     }
 }
 

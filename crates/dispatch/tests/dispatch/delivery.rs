@@ -52,7 +52,7 @@ on_both_databases! {
             assert_eq!(got.header(name), None, "{name}");
         }
         assert_eq!(got.headers.get_all("x-cloudtasks-taskretrycount").iter().count(), 1);
-        house.attempts(task.number, 1).await;
+        house.attempts(&task, 1).await;
         assert_eq!(house.get("a").await, Err(Refusal::TaskGone));
     }
 
@@ -77,7 +77,7 @@ on_both_databases! {
             assert_eq!(got.header("x-cloudtasks-taskpreviousresponse"), previous);
             assert_eq!(got.header("x-cloudtasks-taskretryreason"), previous.map(|_| ""));
         }
-        let log = house.attempts(task.number, 6).await;
+        let log = house.attempts(&task, 6).await;
         let statuses: Vec<Outcome> = log.iter().map(|attempt| attempt.outcome).collect();
         let expected = [503, 404, 429, 500, 302, 200].map(Outcome::Status);
         assert_eq!(statuses, expected);
@@ -91,7 +91,7 @@ on_both_databases! {
         let redirect = Reply { header: Some(("location", location)), ..Reply::status(307) };
         let handler = Handler::start(vec![redirect]).await;
         let task = house.create(to(&handler.url)).await;
-        let log = house.attempts(task.number, 1).await;
+        let log = house.attempts(&task, 1).await;
         assert_eq!(log[0].outcome, Outcome::Status(307));
         assert_eq!(elsewhere.rest().len(), 0);
     }
@@ -170,7 +170,7 @@ on_both_databases! {
         assert_eq!(taken.task.dispatch_count, 1);
         house.dispatcher.send(taken);
         handler.next().await;
-        house.attempts(task.number, 1).await;
+        house.attempts(&task, 1).await;
         house.write(|tx| queue::resume(tx, QUEUE)).await.expect("resumed");
         house.create(named("b", &handler.url)).await;
         assert_eq!(handler.next().await.header("x-cloudtasks-taskname"), Some("b"));
@@ -201,7 +201,7 @@ on_both_databases! {
         let task = house.create(to(&handler.url)).await;
         handler.next().await;
         house.dispatcher.stop(SOON).await.expect("it stops");
-        assert_eq!(house.attempts(task.number, 1).await[0].outcome, Outcome::Status(200));
+        assert_eq!(house.attempts(&task, 1).await[0].outcome, Outcome::Status(200));
         house.create(to(&handler.url)).await;
         assert_eq!(house.dispatcher.under_way(), 0);
         assert!(handler.rest().is_empty());

@@ -24,7 +24,7 @@ async fn outcome_within(house: &House, url: &str, deadline: Duration) -> (Outcom
             ..to(url)
         })
         .await;
-    let log = house.attempts(task.number, 1).await;
+    let log = house.attempts(&task, 1).await;
     (log[0].outcome, log[0].excerpt.clone())
 }
 
@@ -154,7 +154,7 @@ on_both_databases! {
         let mut handler = Handler::start(vec![busy]).await;
         let task = house.create(to(&handler.url)).await;
         handler.next().await;
-        let log = house.attempts(task.number, 1).await;
+        let log = house.attempts(&task, 1).await;
         let due = house.get(&task.id).await.expect("it waits").schedule_time;
         assert_eq!(due, log[0].ended_at.plus(Duration::from_hours(1)));
         house.clock.move_by(3_600_000_000);

@@ -121,14 +121,16 @@ impl House {
         self.read(move |tx| lookup::get(tx, now, QUEUE, &id)).await
     }
 
-    /// Waits until the task's `count`-th attempt has been recorded and returns the log.
-    pub(crate) async fn attempts(&self, task: i64, count: usize) -> Vec<attempt::Logged> {
+    /// Waits until the task's `count`-th attempt has been recorded and returns the log, oldest
+    /// first.
+    pub(crate) async fn attempts(&self, task: &Task, count: usize) -> Vec<attempt::Logged> {
         let recorded = async {
             loop {
-                let log = self
-                    .read(move |tx| attempt::of_task(tx, task, 0, 100))
-                    .await;
+                let id = task.id.clone();
+                let log = self.read(move |tx| attempt::of_task(tx, QUEUE, &id, None, 100));
+                let mut log = log.await.expect("the queue is there").items;
                 if log.len() >= count {
+                    log.reverse();
                     return log;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -139,7 +141,9 @@ impl House {
     }
 
     pub(crate) async fn failures(&self) -> Vec<failure::Failed> {
-        let page = self.read(|tx| failure::list(tx, QUEUE, None, 100)).await;
+        let page = self
+            .read(|tx| failure::list(tx, QUEUE, None, 100, true))
+            .await;
         page.expect("the queue is there").items
     }
 }

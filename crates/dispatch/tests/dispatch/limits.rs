@@ -75,6 +75,27 @@ on_both_databases! {
         assert!(took >= least - 0.15, "{took} s, not less than {least} s");
     }
 
+    async fn no_more_is_under_way_than_there_is_memory_for(kind) {
+        const LARGE: usize = 1_000_000;
+        let settings = Settings { room_bytes: 3 * LARGE, ..Settings::default() };
+        let house = House::with(kind, settings).await;
+        house.queue(cloud::Settings::default()).await;
+        let slow = Reply { after: Duration::from_millis(30), ..Reply::status(200) };
+        let mut handler = Handler::always(vec![], slow).await;
+        for _ in 0..12 {
+            let mut large = to(&handler.url);
+            if let cloud::Payload::Http(request) = &mut large.payload {
+                request.body = vec![7; LARGE];
+            }
+            house.create(large).await;
+        }
+        for _ in 0..12 {
+            assert_eq!(handler.next().await.body.len(), LARGE);
+        }
+        let most = handler.most.load(Ordering::SeqCst);
+        assert!(most <= 3, "{most} of 1 MB at once, with room for 3 MB");
+    }
+
     async fn a_new_rate_holds_at_once_for_tasks_that_wait_for_the_old_one(kind) {
         let house = House::new(kind).await;
         let mut settings = cloud::Settings::default();

@@ -76,7 +76,7 @@ on_both_databases! {
         assert_eq!(again.header("x-cloudtasks-taskname"), Some("a"));
         assert_eq!(again.header("x-cloudtasks-taskretrycount"), Some("1"));
         assert_eq!(again.header("x-cloudtasks-taskpreviousresponse"), Some("504"));
-        house.attempts(task.number, 1).await;
+        house.attempts(&task, 1).await;
         assert_eq!(house.get("a").await, Err(Refusal::TaskGone));
     }
 }

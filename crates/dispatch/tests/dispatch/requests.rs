@@ -86,10 +86,10 @@ on_both_databases! {
             }
         }
         let broken = house.create(app_engine("broken", "")).await;
-        let log = house.attempts(broken.number, 3).await;
+        let log = house.attempts(&broken, 3).await;
         assert!(log.iter().all(|attempt| attempt.outcome == Outcome::Unreachable));
         let nowhere = house.create(app_engine("other", "/")).await;
-        let log = house.attempts(nowhere.number, 3).await;
+        let log = house.attempts(&nowhere, 3).await;
         assert_eq!(log[0].outcome, Outcome::Refused);
         assert!(log[0].excerpt.contains("no address for the App Engine service other"));
     }

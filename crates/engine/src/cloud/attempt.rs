@@ -1,4 +1,5 @@
-//! The log of attempts: when, how it came out, how long it took, how the answer began.
+//! The log of attempts: when, how it came out, how long it took, how the answer began. It outlives
+//! the tasks.
 
 use std::sync::LazyLock;
 
@@ -6,8 +7,9 @@ use taskyard_store::{Error, Row, Sequence, Tx, Value, params};
 
 use super::outcome::Outcome;
 use super::portions::Portions;
-use super::queue::{self, Queue};
+use super::queue::{self, Page, Queue};
 use super::refusal::Refusal;
+use super::task_id;
 use crate::timestamp::Timestamp;
 
 const NUMBERS: Sequence = Sequence("cloud_attempt_numbers");
@@ -39,6 +41,7 @@ pub(super) struct Entry<'a> {
     pub(super) queue: i64,
     pub(super) task: i64,
     pub(super) task_id: &'a str,
+    pub(super) is_named: bool,
     pub(super) dispatch: i64,
     pub(super) schedule_time: Timestamp,
     pub(super) dispatched_at: Timestamp,
@@ -47,18 +50,18 @@ pub(super) struct Entry<'a> {
     pub(super) excerpt: &'a str,
 }
 
-static INSERT: LazyLock<Portions<10>> = LazyLock::new(|| {
+static INSERT: LazyLock<Portions<11>> = LazyLock::new(|| {
     Portions::rows(0, |rows| {
         format!(
-            "INSERT INTO cloud_attempts (number, queue, task, task_id, dispatch, schedule_time, \
-             dispatched_at, ended_at, outcome, excerpt) VALUES {rows}"
+            "INSERT INTO cloud_attempts (number, queue, task, task_id, named, dispatch, \
+             schedule_time, dispatched_at, ended_at, outcome, excerpt) VALUES {rows}"
         )
     })
 });
 
 pub(super) fn log(tx: &mut Tx<'_>, entries: &[Entry<'_>]) -> Result<(), Error> {
     let numbers = tx.next_ids(NUMBERS, entries.len())?;
-    let rows: Vec<[Value<'_>; 10]> = numbers
+    let rows: Vec<[Value<'_>; 11]> = numbers
         .into_iter()
         .zip(entries)
         .map(|(number, entry)| {
@@ -67,6 +70,7 @@ pub(super) fn log(tx: &mut Tx<'_>, entries: &[Entry<'_>]) -> Result<(), Error> {
                 entry.queue.into(),
                 entry.task.into(),
                 entry.task_id.into(),
+                entry.is_named.into(),
                 entry.dispatch.into(),
                 entry.schedule_time.into(),
                 entry.dispatched_at.into(),
@@ -102,51 +106,69 @@ fn read(row: &Row<'_>) -> Result<Logged, Error> {
     })
 }
 
-const OF_TASK: &str = select!("WHERE task = $1 AND number > $2 ORDER BY number LIMIT $3");
-const OF_QUEUE: &str = select!("WHERE number > $2 AND queue = $1 ORDER BY number LIMIT $3");
-const NEWEST: &str =
-    select!("WHERE queue = $1 AND ended_at >= $3 ORDER BY ended_at DESC, number DESC LIMIT $2");
+/// Where a listing goes on: behind the attempt that ended then and has this number.
+pub type Place = (Timestamp, i64);
 
-/// Up to `limit` attempts at the task with this number, oldest first, after attempt `after`. The
-/// task itself may be gone.
-pub fn of_task(tx: &mut Tx<'_>, task: i64, after: i64, limit: usize) -> Result<Vec<Logged>, Error> {
-    tx.query(OF_TASK, params![task, after, limit as i64], read)
+const OF_NAME: &str = select!(
+    "WHERE queue = $1 AND task_id = $2 AND named = 1 AND number < $3 ORDER BY number DESC LIMIT $4"
+);
+const OF_TASK: &str =
+    select!("WHERE task = $2 AND queue = $1 AND number < $3 ORDER BY number DESC LIMIT $4");
+const OF_QUEUE: &str = select!(
+    "WHERE queue = $1 AND (ended_at, number) < ($2, $3) \
+     ORDER BY ended_at DESC, number DESC LIMIT $4"
+);
+
+/// Up to `limit` attempts at the task with this id, newest first, behind `after`. The task itself
+/// may be gone; of one that never was there are none.
+pub fn of_task(
+    tx: &mut Tx<'_>,
+    queue: &str,
+    id: &str,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Result<Page<Logged, Place>, Refusal>, Error> {
+    let queue = match queue::get(tx, queue)? {
+        Ok(queue) => queue.number,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let before = after.map_or(i64::MAX, |(_, number)| number);
+    let more = limit as i64 + 1;
+    let mut found = tx.query(OF_NAME, params![queue, id, before, more], read)?;
+    if found.is_empty()
+        && let Some(task) = task_id::number(id)
+    {
+        found = tx.query(OF_TASK, params![queue, task, before, more], read)?;
+    }
+    Ok(Ok(page(found, limit)))
 }
 
-/// Up to `limit` attempts at tasks of this queue, oldest first, after attempt `after`: what a reader
-/// follows.
+/// Up to `limit` attempts at tasks of this queue, newest first, behind `after`.
 pub fn of_queue(
     tx: &mut Tx<'_>,
     queue: &str,
-    after: i64,
+    after: Option<Place>,
     limit: usize,
-) -> Result<Result<Vec<Logged>, Refusal>, Error> {
+) -> Result<Result<Page<Logged, Place>, Refusal>, Error> {
     let queue = match queue::get(tx, queue)? {
-        Ok(queue) => queue,
+        Ok(queue) => queue.number,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    Ok(Ok(tx.query(
-        OF_QUEUE,
-        params![queue.number, after, limit as i64],
-        read,
-    )?))
+    let (ended_at, number) = after.unwrap_or((Timestamp(i64::MAX), i64::MAX));
+    let more = limit as i64 + 1;
+    let found = tx.query(OF_QUEUE, params![queue, ended_at, number, more], read)?;
+    Ok(Ok(page(found, limit)))
 }
 
-/// The up to `limit` newest attempts at tasks of this queue that ended at `since` or later, oldest
-/// first.
-pub fn newest(
-    tx: &mut Tx<'_>,
-    queue: &str,
-    since: Timestamp,
-    limit: usize,
-) -> Result<Result<Vec<Logged>, Refusal>, Error> {
-    let queue = match queue::get(tx, queue)? {
-        Ok(queue) => queue,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut found = tx.query(NEWEST, params![queue.number, limit as i64, since], read)?;
-    found.reverse();
-    Ok(Ok(found))
+/// A page of what was found, which is one more than fits if there are more.
+fn page(mut found: Vec<Logged>, limit: usize) -> Page<Logged, Place> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().map(|last| (last.ended_at, last.number));
+    Page {
+        items: found,
+        next: next.filter(|_| more),
+    }
 }
 
 const IS_KNOWN: &str = "SELECT number FROM cloud_attempts WHERE task = $1 AND queue = $2 LIMIT 1";

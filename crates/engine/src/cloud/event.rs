@@ -15,6 +15,8 @@ use crate::timestamp::Timestamp;
 pub const CREATED: &str = "cloud-task-created";
 /// An attempt at a task began.
 pub const DISPATCHED: &str = "cloud-task-dispatched";
+/// An attempt at a task failed, or was lost; the task is to be tried again.
+pub const RETRIED: &str = "cloud-task-retried";
 /// A task is done.
 pub const COMPLETED: &str = "cloud-task-completed";
 /// A task was given up.

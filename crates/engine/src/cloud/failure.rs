@@ -13,7 +13,7 @@ use crate::timestamp::Timestamp;
 /// A task that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// As it stood in the end, with its bytes.
+    /// As it stood in the end.
     pub task: Task,
     /// When it was given up.
     pub failed_at: Timestamp,
@@ -62,15 +62,29 @@ pub(super) fn keep(
     INSERT.execute(tx, &[], &rows).map(drop)
 }
 
-const LIST: &str = "SELECT f.task, f.failed_at, f.expires, r.head, r.body FROM cloud_failures f \
-     JOIN cloud_requests r ON r.number = f.number \
-     WHERE f.queue = $1 AND f.number > $2 ORDER BY f.number LIMIT $3";
+macro_rules! select {
+    ($body:literal) => {
+        concat!(
+            "SELECT f.task, f.failed_at, f.expires, r.head",
+            $body,
+            " FROM cloud_failures f JOIN cloud_requests r ON r.number = f.number \
+             WHERE f.queue = $1 AND f.number > $2 ORDER BY f.number LIMIT $3"
+        )
+    };
+}
 
-fn read(row: &Row<'_>) -> Result<Failed, Error> {
+const LIST: &str = select!("");
+const LIST_WITH_BODIES: &str = select!(", r.body");
+
+fn read(row: &Row<'_>, with_body: bool) -> Result<Failed, Error> {
     let broken = |error| Error::Statement(format!("reading a failed task: {error}"));
     let mut task: Task = serde_json::from_str(&row.get::<String>(0)?).map_err(broken)?;
     let head: Head = serde_json::from_str(&row.get::<String>(3)?).map_err(broken)?;
-    task.payload = head.payload.with_body(row.get(4)?);
+    task.payload = if with_body {
+        head.payload.with_body(row.get(4)?)
+    } else {
+        head.payload
+    };
     Ok(Failed {
         task,
         failed_at: row.get(1)?,
@@ -79,19 +93,24 @@ fn read(row: &Row<'_>) -> Result<Failed, Error> {
 }
 
 /// Up to `limit` given-up tasks of a queue in the order of their creation, after the one with
-/// number `after`.
+/// number `after`, with or without their bytes.
 pub fn list(
     tx: &mut Tx<'_>,
     queue: &str,
     after: Option<i64>,
     limit: usize,
+    with_body: bool,
 ) -> Result<Result<Page<Failed, i64>, Refusal>, Error> {
     let queue = match queue::get(tx, queue)? {
         Ok(queue) => queue,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let after = after.unwrap_or(i64::MIN);
-    let mut items = tx.query(LIST, params![queue.number, after, limit as i64 + 1], read)?;
+    let list = if with_body { LIST_WITH_BODIES } else { LIST };
+    let more = limit as i64 + 1;
+    let mut items = tx.query(list, params![queue.number, after, more], |row| {
+        read(row, with_body)
+    })?;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().map(|failed| failed.task.number);

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use taskyard_store::{Error, Tx, Value, params};
 
-use super::lookup;
 use super::portions::{Portions, column};
 use super::queue::{self, Queue, State};
 use super::refusal::Refusal;
 use super::remove::{self, Request};
 use super::settings::Kind;
 use super::task::{self, Task};
+use super::{event, lookup};
 use crate::timestamp::Timestamp;
 
 /// Which tasks are wanted.
@@ -171,6 +171,7 @@ pub fn acknowledge(
     let Some(task) = lookup::lock(tx, number)? else {
         return Ok(Err(Refusal::TaskMissing));
     };
+    event::append(tx, now, event::COMPLETED, &queue, &task)?;
     remove::remove(tx, now, &queue, &[&task], Request::Removed)?;
     Ok(Ok(()))
 }

@@ -44,6 +44,7 @@ pub struct Report {
     pub retry_after: Option<Duration>,
     /// How the answer began, or what went wrong.
     pub excerpt: String,
+    is_named: bool,
     generation: i64,
     lease_id: i64,
 }
@@ -63,6 +64,7 @@ impl Report {
             outcome,
             retry_after: None,
             excerpt: String::new(),
+            is_named: dispatch.task.is_named,
             generation: dispatch.queue.generation,
             lease_id: dispatch.lease_id,
         }
@@ -144,6 +146,7 @@ fn log(tx: &mut Tx<'_>, reports: &[Report]) -> Result<(), Error> {
             queue: report.queue,
             task: report.task,
             task_id: &report.task_id,
+            is_named: report.is_named,
             dispatch: report.attempt,
             schedule_time: report.schedule_time,
             dispatched_at: report.dispatched_at,
@@ -315,6 +318,9 @@ fn try_again(
         tasks.push(task);
     }
     wait::put_back(tx, now, queue.generation, &moves)?;
+    for task in &tasks {
+        event::append(tx, now, event::RETRIED, queue, task)?;
+    }
     update(tx, &tasks)
 }
 

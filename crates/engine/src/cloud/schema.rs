@@ -3,7 +3,9 @@
 use taskyard_store::Migration;
 
 /// All steps of the schema, oldest first. They come after the engine's own.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[FIRST, NAMED_ATTEMPTS];
+
+const FIRST: Migration = Migration {
     component: "cloud",
     id: 1,
     name: "cloud queues, tasks, attempts",
@@ -152,4 +154,16 @@ CREATE TABLE cloud_signing_keys (
   created_at {int} NOT NULL
 ) {strict};
 ",
-}];
+};
+
+const NAMED_ATTEMPTS: Migration = Migration {
+    component: "cloud",
+    id: 2,
+    name: "attempts at tasks by their chosen names",
+    sql: "
+-- as in cloud_tasks; attempts at others are found by the number in the task's id
+ALTER TABLE cloud_attempts ADD COLUMN named {int} NOT NULL DEFAULT 0;
+-- the attempts at tasks of one name
+CREATE INDEX cloud_attempts_of_name ON cloud_attempts (queue, task_id, number) WHERE named = 1;
+",
+};

@@ -8,6 +8,7 @@
 )]
 
 mod dispatching;
+mod events;
 mod histories;
 mod leasing;
 mod limits;

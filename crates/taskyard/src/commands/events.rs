@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
 use taskyard_client::taskcluster::exchange::{
-    AuthEvents, AwsProvisionerEvents, Exchange, GithubEvents, HooksEvents, NotifyEvents,
-    PurgeCacheEvents, QueueEvents, TreeherderEvents, WorkerManagerEvents,
+    AuthEvents, AwsProvisionerEvents, CloudTasksEvents, Exchange, GithubEvents, HooksEvents,
+    NotifyEvents, PurgeCacheEvents, QueueEvents, TreeherderEvents, WorkerManagerEvents,
 };
 use taskyard_client::taskcluster::{Binding, EventMessage, Events, Heard};
 use taskyard_client::{Credentials, Options};
@@ -112,6 +112,7 @@ fn all() -> impl Iterator<Item = &'static Exchange> {
         WorkerManagerEvents::ALL,
         TreeherderEvents::ALL,
         AwsProvisionerEvents::ALL,
+        CloudTasksEvents::ALL,
     ]
     .into_iter()
     .flatten()
@@ -140,8 +141,9 @@ fn bindings(names: &[String], patterns: &[String]) -> anyhow::Result<Vec<Binding
 fn find(name: &str) -> Option<&'static Exchange> {
     all().find(|exchange| {
         let full = exchange.full_name();
-        let short = full
-            .strip_prefix("exchange/taskcluster-")
+        let short = ["exchange/taskcluster-", "exchange/taskyard-"]
+            .iter()
+            .find_map(|prefix| full.strip_prefix(prefix))
             .and_then(|short| short.split_once("/v1/"));
         full == name
             || short.is_some_and(|(service, last)| {
@@ -194,6 +196,8 @@ mod tests {
         ] {
             assert_eq!(find(name), Some(&QueueEvents::task_completed()), "{name}");
         }
+        let cloud = CloudTasksEvents::task_completed();
+        assert_eq!(find("cloudtasks/task-completed"), Some(&cloud));
         assert_eq!(find("auth/task-completed"), None);
         assert_eq!(find("completed"), None);
     }

@@ -1,6 +1,7 @@
 //! One file a command. A command returns the exit code of the process, or why it gave up.
 
 pub(crate) mod access;
+pub(crate) mod cloudtasks;
 pub(crate) mod events;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -18,6 +19,8 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Look at clients and roles, and change who may do what
     Access(Box<access::Args>),
+    /// Make queues and tasks of Cloud Tasks, and see what becomes of them
+    Cloudtasks(Box<cloudtasks::Args>),
     /// Follow what happens to tasks, clients and roles
     Events(Box<events::Args>),
     /// Run a build file from start to end: server, worker and tasks in this process
@@ -38,6 +41,7 @@ pub(crate) enum Command {
 pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Access(args) => Box::pin(access::execute(*args)).await,
+        Command::Cloudtasks(args) => Box::pin(cloudtasks::execute(*args)).await,
         Command::Events(args) => Box::pin(events::execute(*args)).await,
         Command::Run(args) => Box::pin(run::execute(*args)).await,
         Command::Serve(args) => Box::pin(serve::execute(*args)).await,

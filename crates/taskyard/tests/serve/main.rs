@@ -9,6 +9,7 @@
 
 mod caller;
 mod configured;
+mod deliveries;
 mod dev_clock;
 mod full_disk;
 mod kills;
