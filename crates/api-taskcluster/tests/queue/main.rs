@@ -24,6 +24,7 @@ mod creation;
 mod credentials;
 mod dependencies;
 mod groups;
+mod histories;
 mod house;
 mod idempotency;
 mod listings;

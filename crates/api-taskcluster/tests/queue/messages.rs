@@ -10,9 +10,9 @@ use taskyard_access::slugid;
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
 use taskyard_api_taskcluster::{Context, References, exchange_names, translators};
 use taskyard_engine::task::{self, Priority, event};
-use taskyard_events::Frontier;
 use taskyard_events::exchange::ABSENT;
 use taskyard_events::retention::{self, Retention};
+use taskyard_events::{Frontier, Message};
 use taskyard_store::{Key, on_both_databases};
 
 use crate::answer::Answer;
@@ -21,31 +21,55 @@ use crate::house::{House, QUEUE, ROOT_URL};
 
 /// A message, with the last part of its exchange's name.
 #[derive(Debug, Clone, PartialEq)]
-struct Heard {
-    exchange: String,
-    key: String,
-    cc: Vec<String>,
-    payload: Value,
+pub(crate) struct Heard {
+    pub(crate) exchange: String,
+    pub(crate) key: String,
+    pub(crate) cc: Vec<String>,
+    pub(crate) payload: Value,
 }
 
-/// Everything that was published until now, each message checked against what the reference
-/// documents say of its exchange.
-async fn heard(house: &House) -> Vec<Heard> {
-    let references = references(house).await;
-    let translators = translators();
-    let deliveries = house
-        .store
-        .read(move |tx| {
-            let portion = Frontier::after(0).read(tx, 10_000)?;
-            translators.translate(tx, &portion.events)
-        })
-        .await
-        .expect("the database answers");
-    let mut heard = Vec::new();
-    for delivery in deliveries {
-        let message = &delivery.message;
+/// Somebody who hears everything that is published, and checks each message against what the
+/// reference documents say of its exchange.
+pub(crate) struct Ear {
+    references: BTreeMap<String, (String, Value)>,
+    frontier: Frontier,
+}
+
+impl Ear {
+    /// Hears from the beginning.
+    pub(crate) async fn new(house: &House) -> Self {
+        Ear {
+            references: references(house).await,
+            frontier: Frontier::after(0),
+        }
+    }
+
+    /// Everything that was published since the last time.
+    pub(crate) async fn listen(&mut self, house: &House) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        loop {
+            let (translators, frontier) = (translators(), self.frontier);
+            let (deliveries, portion) = house
+                .store
+                .read(move |tx| {
+                    let portion = frontier.read(tx, 10_000)?;
+                    Ok((translators.translate(tx, &portion.events)?, portion))
+                })
+                .await
+                .expect("the database answers");
+            for delivery in deliveries {
+                heard.push(self.check(house, &delivery.message));
+            }
+            self.frontier = portion.frontier;
+            if !portion.more && !portion.waiting {
+                return heard;
+            }
+        }
+    }
+
+    fn check(&self, house: &House, message: &Message) -> Heard {
         assert!(exchange_names().contains(&message.exchange.to_string()));
-        let (service, entry) = &references[&*message.exchange];
+        let (service, entry) = &self.references[&*message.exchange];
         let payload: Value = serde_json::from_slice(&message.payload).expect("JSON");
         let mut checked = payload.clone();
         let schema = format!("{service}/{}", entry["schema"].as_str().expect("a schema"));
@@ -53,14 +77,18 @@ async fn heard(house: &House) -> Vec<Heard> {
         assert_eq!(fits, Ok(()), "{payload}");
         assert_eq!(checked, payload, "nothing is left to defaults");
         check_key(entry, &message.routing_key);
-        heard.push(Heard {
+        Heard {
             exchange: entry["exchange"].as_str().expect("a name").to_owned(),
             key: message.routing_key.clone(),
             cc: message.cc.clone(),
             payload,
-        });
+        }
     }
-    heard
+}
+
+/// Everything that was published until now.
+async fn heard(house: &House) -> Vec<Heard> {
+    Ear::new(house).await.listen(house).await
 }
 
 /// Each exchange by its full name, with its service and its entry in the reference document.
