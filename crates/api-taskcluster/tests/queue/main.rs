@@ -23,6 +23,7 @@ mod compressed;
 mod creation;
 mod credentials;
 mod dependencies;
+mod errors;
 mod groups;
 mod histories;
 mod house;
