@@ -16,4 +16,5 @@ mod raw;
 mod rights;
 mod stacks;
 mod tokens;
+mod wire;
 mod yard;
