@@ -7,6 +7,7 @@
 )]
 
 mod agents;
+mod assignments;
 mod builds;
 mod finishes;
 mod jobs;
