@@ -13,7 +13,7 @@ use crate::service::Asked;
 
 /// How long an agent has to accept its job. It does so as soon as it hears of it; what it never
 /// hears of is not to wait for long.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(60);
+const ACCEPTED_WITHIN: Duration = Duration::from_mins(1);
 /// Jobs at the head of a queue among which one is looked for that suits the agent.
 const LOOKED_AT: usize = 100;
 /// Of those that suit it, how many are tried when others are faster.
