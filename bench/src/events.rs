@@ -3,17 +3,18 @@
 mod listener;
 mod metrics;
 
-use crate::identity::Identity;
-use crate::load::{self, Limit, Outcome};
+use crate::load::{Limit, Outcome};
+use crate::options::Common;
+use crate::postgres::Postgres;
 use crate::queue::{Caller, Step, TASK_QUEUE_ID};
-use crate::report::{Level, Phase, Report, Target, percent, thousands};
+use crate::report::{Level, Phase, Target, thousands};
 use crate::server::{self, Server};
+use crate::yard::Yard;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use taskyard_access::sign::Credentials;
 
 use self::listener::Listeners;
 
@@ -40,19 +41,16 @@ pub(crate) struct Options {
     /// How many listen.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=9000))]
     subscribers: u32,
-    /// Length of each phase in seconds.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
-    /// Writes all figures to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
-/// A server, and who speaks to it.
-struct Yard {
+/// A server whose events are listened to.
+struct House {
     server: Server,
-    root: Arc<Identity>,
-    duration: Duration,
+    yard: Yard,
+    // Stands longer than the server.
+    _database: Option<Postgres>,
 }
 
 /// Runs the bench and prints its report.
@@ -64,106 +62,82 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut phases = Vec::new();
     let mut targets = Vec::new();
 
-    let alone = Yard::start(&binary, &options, &[]).await?;
-    let cycles = alone.load(Step::Cycle, CONNECTIONS, alone.timed()).await?;
+    let alone = House::open(&binary, &options, &[]).await?;
+    let cycles = alone
+        .load(Step::Cycle, CONNECTIONS, alone.yard.timed())
+        .await?;
     let cycles = Phase::new("cycle", CONNECTIONS, &cycles, None);
     targets.push(alone.subscribers(&options, &mut phases).await?);
     alone.server.stop().await?;
 
     if let Some(url) = &options.amqp_url {
-        let published = Yard::start(&binary, &options, &[("TASKYARD_AMQP_URL", url)]).await?;
+        let published = House::open(&binary, &options, &[("TASKYARD_AMQP_URL", url)]).await?;
         published.connected().await?;
         let with = published
-            .load(Step::Cycle, CONNECTIONS, published.timed())
+            .load(Step::Cycle, CONNECTIONS, published.yard.timed())
             .await?;
         let with = Phase::new("published", CONNECTIONS, &with, None);
         let share = with.requests_per_second / cycles.requests_per_second;
         phases.push(with);
-        targets.push(Target {
-            name: format!("full cycle with a broker against without, {CONNECTIONS} connections"),
-            wanted: format!("≥ {}", percent(BROKER_SHARE)),
-            measured: format!("{:.1} %", share * 100.0),
-            met: share >= BROKER_SHARE,
-        });
+        let name = format!("full cycle with a broker against without, {CONNECTIONS} connections");
+        targets.push(Target::share(name, share, BROKER_SHARE));
         targets.push(published.relay().await?);
         published.server.stop().await?;
     }
     phases.insert(0, cycles);
-
-    let report = Report {
-        bench: "events",
-        database: "SQLite".to_owned(),
-        processors: std::thread::available_parallelism()?.get(),
-        seconds: options.seconds,
-        levels: vec![Level {
-            pending: 0,
-            prefilled: 0,
-            prefill_seconds: 0.0,
-            data_bytes: None,
-            memory: phases.last().context("nothing was measured")?.memory,
-            phases,
-        }],
-        targets,
+    let level = Level {
+        pending: 0,
+        prefilled: 0,
+        prefill_seconds: 0.0,
+        data_bytes: None,
+        memory: phases.last().context("nothing was measured")?.memory,
+        phases,
     };
-    report.print(&mut std::io::stdout().lock())?;
-    if let Some(file) = &options.json {
-        report.write_json(file)?;
-    }
-    Ok(())
+    options.common.report("events", vec![level], targets)
 }
 
-impl Yard {
-    async fn start(binary: &Path, options: &Options, variables: &[(&str, &str)]) -> Result<Self> {
+impl House {
+    async fn open(binary: &Path, options: &Options, variables: &[(&str, &str)]) -> Result<Self> {
+        let database = options.common.start_database()?;
+        let url = database.as_ref().map(Postgres::url);
         let folder = server::fresh_folder()?;
-        let server = Server::start_with(binary, folder, None, variables).await?;
-        let root = Credentials {
-            client_id: server::ROOT_CLIENT_ID.to_owned(),
-            access_token: server::ROOT_ACCESS_TOKEN.into(),
-            certificate: None,
-        };
-        let root = Arc::new(Identity::new(server.address(), &root)?);
-        let duration = Duration::from_secs(options.seconds);
-        Ok(Yard {
+        let server = Server::start_with(binary, folder, url.as_deref(), variables).await?;
+        let yard = Yard::of(&server, options.common.duration())?;
+        Ok(House {
             server,
-            root,
-            duration,
+            yard,
+            _database: database,
         })
     }
 
-    fn timed(&self) -> Limit {
-        Limit::time(self.duration)
-    }
-
     async fn load(&self, step: Step, connections: usize, limit: Limit) -> Result<Outcome> {
+        let root = &self.yard.root;
         let callers = (0..connections)
-            .map(|number| Caller::new(step, number, Arc::clone(&self.root), TASK_QUEUE_ID))
-            .collect();
-        load::run(self.server.address(), self.server.pid(), callers, limit).await
+            .map(|number| Caller::new(step, number, Arc::clone(root), TASK_QUEUE_ID));
+        self.yard.load(callers, limit).await
     }
 
     /// Creates tasks at a fixed rate.
     async fn create_steadily(&self) -> Result<Outcome> {
-        let steps = CREATED_PER_SECOND * self.duration.as_secs();
-        let callers = (0..CONNECTIONS)
-            .map(|number| {
-                let pause = Duration::from_secs(CONNECTIONS as u64) / CREATED_PER_SECOND as u32;
-                Caller::new(Step::Create, number, Arc::clone(&self.root), TASK_QUEUE_ID)
-                    .every(pause)
-            })
-            .collect();
+        let steps = CREATED_PER_SECOND * self.yard.duration.as_secs();
+        let pause = Duration::from_secs(CONNECTIONS as u64) / CREATED_PER_SECOND as u32;
+        let root = &self.yard.root;
+        let callers = (0..CONNECTIONS).map(|number| {
+            Caller::new(Step::Create, number, Arc::clone(root), TASK_QUEUE_ID).every(pause)
+        });
         let limit = Limit {
-            duration: self.duration * 4,
+            duration: self.yard.duration * 4,
             steps,
         };
-        load::run(self.server.address(), self.server.pid(), callers, limit).await
+        self.yard.load(callers, limit).await
     }
 
     /// What subscribers cost the server, beside what creating tasks costs.
     async fn subscribers(&self, options: &Options, phases: &mut Vec<Phase>) -> Result<Target> {
         let unheard = self.create_steadily().await?;
         let listeners = Listeners::start(
-            self.server.address(),
-            &self.root,
+            self.yard.address,
+            &self.yard.root,
             options.subscribers as usize,
         )
         .await?;
@@ -197,12 +171,12 @@ impl Yard {
             Step::Create,
             1,
             Limit {
-                duration: self.duration,
+                duration: self.yard.duration,
                 steps: 1,
             },
         )
         .await?;
-        while metrics::read(self.server.address(), metrics::PUBLISHED).await? < 1.0 {
+        while metrics::read(self.yard.address, metrics::PUBLISHED).await? < 1.0 {
             ensure!(
                 begin.elapsed() < CATCH_UP,
                 "the server never reached the broker"
@@ -216,12 +190,12 @@ impl Yard {
     async fn relay(&self) -> Result<Target> {
         // Whatever load is left over from before goes first.
         self.quiet().await?;
-        let before = metrics::read(self.server.address(), metrics::PUBLISHED).await?;
+        let before = metrics::read(self.yard.address, metrics::PUBLISHED).await?;
         let begin = Instant::now();
-        self.load(Step::Create, 64, self.timed()).await?;
+        self.load(Step::Create, 64, self.yard.timed()).await?;
         self.quiet().await?;
         let seconds = begin.elapsed().as_secs_f64();
-        let published = metrics::read(self.server.address(), metrics::PUBLISHED).await? - before;
+        let published = metrics::read(self.yard.address, metrics::PUBLISHED).await? - before;
         let rate = published / seconds;
         Ok(Target {
             name: format!(
@@ -239,7 +213,7 @@ impl Yard {
         let begin = Instant::now();
         let mut last = -1.0;
         loop {
-            let published = metrics::read(self.server.address(), metrics::PUBLISHED).await?;
+            let published = metrics::read(self.yard.address, metrics::PUBLISHED).await?;
             if published - last < 1.0 {
                 return Ok(());
             }

@@ -23,7 +23,7 @@ pub(crate) struct Samples {
 pub(crate) struct Latency(Histogram<u32>);
 
 /// The usual points of a distribution. Durations are in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Quantiles {
     pub(crate) count: u64,

@@ -1,6 +1,5 @@
 //! Load: many connections that each repeat a step until the time or the count is used up.
 
-use crate::connection::{self, Connection};
 use crate::latency::Samples;
 use crate::usage::Usage;
 use anyhow::{Context as _, Result, bail};
@@ -16,12 +15,24 @@ const GRACE: Duration = Duration::from_mins(1);
 
 /// What one connection does over and over.
 pub(crate) trait Client: Send + 'static {
+    /// What it speaks through.
+    type Connection: Connect;
+
     /// Does one step and records what it measured.
     fn step(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Self::Connection,
         samples: &mut Samples,
     ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A connection to the server under load.
+pub(crate) trait Connect: Sized + Send {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// Nobody listens there, or they do not speak as we do.
+    fn connect(address: SocketAddr) -> impl Future<Output = Result<Self>> + Send;
 }
 
 /// When a run ends: whichever comes first. Steps under way are finished.
@@ -49,6 +60,21 @@ struct Budget {
     taken: AtomicU64,
     steps: u64,
     end: Instant,
+}
+
+impl Outcome {
+    /// Adds what another run of the same kind did.
+    ///
+    /// # Errors
+    /// The latencies cannot be added.
+    pub(crate) fn add(&mut self, other: Self) -> Result<()> {
+        self.samples.merge(other.samples)?;
+        self.elapsed += other.elapsed;
+        self.server.cpu += other.server.cpu;
+        self.server.memory = other.server.memory;
+        self.generator_cpu += other.generator_cpu;
+        Ok(())
+    }
 }
 
 impl Limit {
@@ -81,11 +107,12 @@ pub(crate) async fn run<C: Client>(
     let connections = clients.len();
     let (start, started) = watch::channel(None::<Arc<Budget>>);
     let (ready, mut all_ready) = tokio::sync::mpsc::channel::<()>(connections.max(1));
-    let mut tasks = JoinSet::new();
+    let mut tasks = JoinSet::<Result<Samples>>::new();
     for mut client in clients {
         let mut started = started.clone();
         let ready = ready.clone();
-        tasks.spawn(connection::with(address, async move |mut connection| {
+        tasks.spawn(async move {
+            let mut connection = C::Connection::connect(address).await?;
             ready.send(()).await.ok();
             drop(ready);
             let budget = started.wait_for(Option::is_some).await?.clone();
@@ -95,7 +122,7 @@ pub(crate) async fn run<C: Client>(
                 client.step(&mut connection, &mut samples).await?;
             }
             Ok(samples)
-        }));
+        });
     }
     drop(ready);
     for _ in 0..connections {

@@ -2,19 +2,21 @@
 
 use crate::latency::Quantiles;
 use crate::load::Outcome;
+use crate::server::Server;
 use crate::usage::Memory;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// Everything one bench measured.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     pub(crate) bench: &'static str,
-    pub(crate) database: String,
+    pub(crate) database: &'static str,
     /// Processors that the server, the database and the generator share.
     pub(crate) processors: usize,
     /// The measured length of a phase.
@@ -71,6 +73,38 @@ pub(crate) struct Target {
     pub(crate) met: bool,
 }
 
+impl Target {
+    /// A share that is to be reached.
+    pub(crate) fn share(name: String, share: f64, least: f64) -> Self {
+        Self {
+            name,
+            wanted: format!("≥ {}", percent(least)),
+            measured: format!("{:.1} %", share * 100.0),
+            met: share >= least,
+        }
+    }
+
+    /// How many times as much something may become at most.
+    pub(crate) fn growth(name: String, growth: f64, most: f64) -> Self {
+        Self {
+            name,
+            wanted: format!("≤ {most} ×"),
+            measured: format!("{growth:.2} ×"),
+            met: growth <= most,
+        }
+    }
+
+    /// Milliseconds within which something is to happen.
+    pub(crate) fn within_ms(name: String, ms: f64, limit: f64) -> Self {
+        Self {
+            name,
+            wanted: format!("< {limit} ms"),
+            measured: format!("{ms:.2} ms"),
+            met: ms < limit,
+        }
+    }
+}
+
 impl Phase {
     /// The figures of a run. `empty` is the empty handler's requests per second.
     pub(crate) fn new(
@@ -82,7 +116,7 @@ impl Phase {
         let seconds = outcome.elapsed.as_secs_f64();
         let requests = outcome.samples.request_count();
         let requests_per_second = requests as f64 / seconds;
-        let per_request = |cpu: std::time::Duration| cpu.as_secs_f64() / requests.max(1) as f64;
+        let per_request = |cpu: Duration| cpu.as_secs_f64() / requests.max(1) as f64;
         let cycle = outcome.samples.cycles();
         Self {
             name,
@@ -118,7 +152,7 @@ impl Report {
             let verdict = if target.met { "PASS" } else { "MISS" };
             writeln!(
                 out,
-                "  {verdict}  {:<58} {:>12}  (wanted {})",
+                "  {verdict}  {:<68} {:>12}  (wanted {})",
                 target.name, target.measured, target.wanted
             )?;
         }
@@ -134,6 +168,40 @@ impl Report {
 }
 
 impl Level {
+    /// A level that is filled and not measured yet: `pending` tasks wait, of which `prefilled` were
+    /// created in the time it `took`. `embedded` says whether the database is within the server.
+    ///
+    /// # Errors
+    /// The server has ended.
+    pub(crate) fn filled(
+        server: &Server,
+        embedded: bool,
+        pending: u64,
+        prefilled: u64,
+        took: Duration,
+    ) -> Result<Self> {
+        Ok(Self {
+            pending,
+            prefilled,
+            prefill_seconds: took.as_secs_f64(),
+            data_bytes: embedded.then(|| server.data_bytes()).transpose()?,
+            memory: server.usage()?.memory,
+            phases: Vec::new(),
+        })
+    }
+
+    /// The first phase of that name with so many connections.
+    pub(crate) fn phase(&self, name: &str, connections: usize) -> Option<&Phase> {
+        let mut phases = self.phases.iter();
+        phases.find(|phase| phase.name == name && phase.connections == connections)
+    }
+
+    /// The most memory that the server held.
+    pub(crate) fn most_resident(&self) -> u64 {
+        let phases = self.phases.iter().map(|phase| phase.memory.resident);
+        phases.max().unwrap_or(0).max(self.memory.resident)
+    }
+
     fn print(&self, out: &mut impl Write) -> Result<()> {
         let size = self
             .data_bytes
@@ -246,6 +314,58 @@ pub(crate) fn thousands(number: f64) -> String {
 }
 
 #[cfg(test)]
+impl Phase {
+    /// A phase in which nothing took any time.
+    pub(crate) fn sample(name: &'static str, connections: usize) -> Self {
+        Self {
+            name,
+            connections,
+            seconds: 1.0,
+            requests: 1,
+            requests_per_second: 1.0,
+            share_of_empty: None,
+            cycles_per_second: None,
+            cycle: None,
+            operations: BTreeMap::new(),
+            fruitless: 0,
+            server_cpu_seconds_per_request: 0.0,
+            generator_cpu_seconds_per_request: 0.0,
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same with one request of this kind.
+    pub(crate) fn with(mut self, operation: &'static str, p50_ms: f64, p99_ms: f64) -> Self {
+        let quantiles = Quantiles {
+            p50_ms,
+            p99_ms,
+            ..Quantiles::default()
+        };
+        self.operations.insert(operation, quantiles);
+        self
+    }
+}
+
+#[cfg(test)]
+impl Level {
+    /// A level of these phases.
+    pub(crate) fn sample(pending: u64, resident: u64, phases: Vec<Phase>) -> Self {
+        let memory = Memory {
+            resident,
+            anonymous: 0,
+        };
+        Self {
+            pending,
+            prefilled: 0,
+            prefill_seconds: 0.0,
+            data_bytes: None,
+            memory,
+            phases,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -266,7 +386,7 @@ mod tests {
         };
         let report = Report {
             bench: "queue",
-            database: "SQLite".into(),
+            database: "SQLite",
             processors: 2,
             seconds: 5,
             levels: Vec::new(),

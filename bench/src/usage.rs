@@ -16,7 +16,7 @@ pub(crate) struct Usage {
 }
 
 /// Memory of a process, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Memory {
     /// Resident memory, mapped files included.

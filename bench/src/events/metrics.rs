@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use http::Method;
 use std::net::SocketAddr;
 
-use crate::connection;
+use crate::connection::Connection;
+use crate::load::Connect as _;
 
 /// Messages that the broker was given.
 pub(crate) const PUBLISHED: &str = "taskyard_events_published_total";
@@ -14,11 +15,9 @@ pub(crate) const PUBLISHED: &str = "taskyard_events_published_total";
 /// # Errors
 /// The server did not answer.
 pub(crate) async fn read(address: SocketAddr, name: &str) -> Result<f64> {
-    let text = connection::with(address, async |mut connection| {
-        let answer = connection.send(Method::GET, "/metrics", None, None).await?;
-        Ok(String::from_utf8_lossy(&answer.body).into_owned())
-    })
-    .await?;
+    let mut connection = Connection::connect(address).await?;
+    let answer = connection.send(Method::GET, "/metrics", None, None).await?;
+    let text = String::from_utf8_lossy(&answer.body);
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let value = line.and_then(|rest| rest.split_whitespace().last());
     value.map_or(Ok(0.0), |value| {

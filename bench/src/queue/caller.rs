@@ -20,8 +20,6 @@ use taskyard_access::slugid;
 /// What a connection does in each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The handler that does nothing: the ceiling of this listener on this machine.
-    Empty,
     /// createTask.
     Create,
     /// claimWork for one task, then reportCompleted with that claim's credentials.
@@ -190,15 +188,11 @@ impl Caller {
 }
 
 impl Client for Caller {
+    type Connection = Connection;
+
     async fn step(&mut self, connection: &mut Connection, samples: &mut Samples) -> Result<()> {
         let begin = Instant::now();
         match self.step {
-            Step::Empty => {
-                let answer = connection
-                    .send(Method::GET, "/bench/empty", None, None)
-                    .await?;
-                return samples.request("empty", answer.elapsed);
-            }
             Step::Create => {
                 self.create("create", connection, samples).await?;
                 if let Some(pace) = self.pace {

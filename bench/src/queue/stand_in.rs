@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::clock;
+use crate::empty::Empty;
+use crate::server;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
@@ -11,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use taskyard_access::temporary::{self, TemporaryCredentials};
 use taskyard_access::{Client, HawkRequest, Outcome, Roles, authenticate, payload_hash_matches};
@@ -202,14 +205,15 @@ fn claim_credentials(task_id: &str) -> TemporaryCredentials {
 }
 
 fn bench(address: SocketAddr) -> Bench {
-    Bench::new(address, std::process::id(), Duration::from_millis(200)).unwrap()
+    let duration = Duration::from_millis(200);
+    Bench::new(Yard::at(address, std::process::id(), duration).unwrap())
 }
 
 #[tokio::test]
 async fn every_request_the_server_answers_is_counted_once() {
     let (address, memory) = serve(Memory::default()).await;
     let limit = Limit::time(Duration::from_millis(200));
-    let outcome = bench(address).load(Step::Empty, 8, limit).await.unwrap();
+    let outcome = bench(address).yard.load([Empty; 8], limit).await.unwrap();
     assert!(outcome.samples.request_count() > 0);
     assert_eq!(
         memory.lock().unwrap().empty,
@@ -225,7 +229,7 @@ async fn a_run_ends_at_its_count_of_steps() {
         duration: Duration::from_mins(1),
         steps: 1003,
     };
-    let outcome = bench(address).load(Step::Empty, 4, limit).await.unwrap();
+    let outcome = bench(address).yard.load([Empty; 4], limit).await.unwrap();
     assert_eq!(outcome.samples.request_count(), 1003);
     assert_eq!(memory.lock().unwrap().empty, 1003);
 }
@@ -235,7 +239,7 @@ async fn the_backlog_keeps_its_size_through_all_phases() {
     let (address, memory) = serve(Memory::default()).await;
     let mut bench = bench(address);
     assert_eq!(bench.fill(500).await.unwrap(), 500);
-    let phases = bench.phases(500, &[1, 4]).await.unwrap();
+    let phases = bench.create_and_work(500, &[1, 4]).await.unwrap();
 
     let memory = memory.lock().unwrap();
     assert_eq!((memory.pending.len(), memory.running.len()), (500, 0));

@@ -1,6 +1,6 @@
 //! What the queue must reach, judged within one run.
 
-use crate::report::{Level, Phase, Target, megabytes, percent, thousands};
+use crate::report::{Level, Phase, Target, megabytes, thousands};
 
 /// The full cycle's requests per second, of the empty handler's.
 const SHARE_OF_EMPTY: f64 = 0.25;
@@ -44,16 +44,12 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
 }
 
 fn share_of_empty(level: &Level) -> Option<Target> {
-    let share = phase(level, CYCLE, SHARE_CONNECTIONS)?.share_of_empty?;
-    Some(Target {
-        name: format!(
-            "full cycle against empty handler, {SHARE_CONNECTIONS} connections, {} pending",
-            thousands(level.pending as f64)
-        ),
-        wanted: format!("≥ {}", percent(SHARE_OF_EMPTY)),
-        measured: format!("{:.1} %", share * 100.0),
-        met: share >= SHARE_OF_EMPTY,
-    })
+    let share = level.phase(CYCLE, SHARE_CONNECTIONS)?.share_of_empty?;
+    let name = format!(
+        "full cycle against empty handler, {SHARE_CONNECTIONS} connections, {} pending",
+        thousands(level.pending as f64)
+    );
+    Some(Target::share(name, share, SHARE_OF_EMPTY))
 }
 
 /// The full cycle keeps the backlog at its size, so its claims are compared.
@@ -61,19 +57,15 @@ fn claim_growth(smallest: &Level, largest: &Level) -> Vec<Target> {
     let cycles = largest.phases.iter().filter(|phase| phase.name == CYCLE);
     cycles
         .filter_map(|large| {
-            let small = phase(smallest, CYCLE, large.connections)?;
+            let small = smallest.phase(CYCLE, large.connections)?;
             let growth = claim(large)?.p50_ms / claim(small)?.p50_ms;
-            Some(Target {
-                name: format!(
-                    "claim p50, {} against {} pending, {} connections",
-                    thousands(largest.pending as f64),
-                    thousands(smallest.pending as f64),
-                    large.connections
-                ),
-                wanted: format!("≤ {CLAIM_GROWTH} ×"),
-                measured: format!("{growth:.2} ×"),
-                met: growth <= CLAIM_GROWTH,
-            })
+            let name = format!(
+                "claim p50, {} against {} pending, {} connections",
+                thousands(largest.pending as f64),
+                thousands(smallest.pending as f64),
+                large.connections
+            );
+            Some(Target::growth(name, growth, CLAIM_GROWTH))
         })
         .collect()
 }
@@ -82,16 +74,12 @@ fn claim_p99(level: &Level) -> Vec<Target> {
     [WORK, CYCLE]
         .into_iter()
         .filter_map(|name| {
-            let p99 = claim(phase(level, name, CLAIM_P99_CONNECTIONS)?)?.p99_ms;
-            Some(Target {
-                name: format!(
-                    "claim p99 in {name}, {CLAIM_P99_CONNECTIONS} connections, {} pending",
-                    thousands(level.pending as f64)
-                ),
-                wanted: format!("< {CLAIM_P99_MS} ms"),
-                measured: format!("{p99:.1} ms"),
-                met: p99 < CLAIM_P99_MS,
-            })
+            let p99 = claim(level.phase(name, CLAIM_P99_CONNECTIONS)?)?.p99_ms;
+            let name = format!(
+                "claim p99 in {name}, {CLAIM_P99_CONNECTIONS} connections, {} pending",
+                thousands(level.pending as f64)
+            );
+            Some(Target::within_ms(name, p99, CLAIM_P99_MS))
         })
         .collect()
 }
@@ -99,20 +87,15 @@ fn claim_p99(level: &Level) -> Vec<Target> {
 fn page_p99(level: &Level) -> Option<Target> {
     let listed = level.phases.iter().find(|phase| phase.name == LIST)?;
     let p99 = listed.operations.get("page")?.p99_ms;
-    Some(Target {
-        name: format!(
-            "page of a 10,000-task group p99, {} pending",
-            thousands(level.pending as f64)
-        ),
-        wanted: format!("< {PAGE_P99_MS} ms"),
-        measured: format!("{p99:.1} ms"),
-        met: p99 < PAGE_P99_MS,
-    })
+    let name = format!(
+        "page of a 10,000-task group p99, {} pending",
+        thousands(level.pending as f64)
+    );
+    Some(Target::within_ms(name, p99, PAGE_P99_MS))
 }
 
 fn resident(level: &Level) -> Target {
-    let phases = level.phases.iter().map(|phase| phase.memory.resident);
-    let most = megabytes(phases.max().unwrap_or(0).max(level.memory.resident));
+    let most = megabytes(level.most_resident());
     Target {
         name: format!(
             "resident memory, {} pending",
@@ -124,13 +107,6 @@ fn resident(level: &Level) -> Target {
     }
 }
 
-fn phase<'a>(level: &'a Level, name: &str, connections: usize) -> Option<&'a Phase> {
-    level
-        .phases
-        .iter()
-        .find(|phase| phase.name == name && phase.connections == connections)
-}
-
 fn claim(phase: &Phase) -> Option<&crate::latency::Quantiles> {
     phase.operations.get("claim")
 }
@@ -138,57 +114,14 @@ fn claim(phase: &Phase) -> Option<&crate::latency::Quantiles> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::Quantiles;
-    use crate::usage::Memory;
-    use std::collections::BTreeMap;
 
     fn level(pending: u64, share: f64, claim_p50_ms: f64, claim_p99_ms: f64, mb: u64) -> Level {
-        let memory = Memory {
-            resident: mb * 1_000_000,
-            anonymous: 0,
-        };
-        let claim = Quantiles {
-            count: 1,
-            p50_ms: claim_p50_ms,
-            p99_ms: claim_p99_ms,
-            p999_ms: claim_p99_ms,
-            max_ms: claim_p99_ms,
-        };
         let cycle = |connections| Phase {
-            name: CYCLE,
-            connections,
-            seconds: 1.0,
-            requests: 3,
-            requests_per_second: 3.0,
             share_of_empty: Some(share),
-            cycles_per_second: Some(1.0),
-            cycle: None,
-            operations: BTreeMap::from([("claim", claim)]),
-            fruitless: 0,
-            server_cpu_seconds_per_request: 0.0,
-            generator_cpu_seconds_per_request: 0.0,
-            memory,
+            ..Phase::sample(CYCLE, connections).with("claim", claim_p50_ms, claim_p99_ms)
         };
-        let list = Phase {
-            name: LIST,
-            operations: BTreeMap::from([(
-                "page",
-                Quantiles {
-                    p99_ms: claim_p99_ms / 2.0,
-                    ..claim
-                },
-            )]),
-            ..cycle(1)
-        };
-        let phases = vec![cycle(16), cycle(64), list];
-        Level {
-            pending,
-            prefilled: 0,
-            prefill_seconds: 0.0,
-            data_bytes: None,
-            memory,
-            phases,
-        }
+        let list = Phase::sample(LIST, 1).with("page", 0.0, claim_p99_ms / 2.0);
+        Level::sample(pending, mb * 1_000_000, vec![cycle(16), cycle(64), list])
     }
 
     fn verdicts(levels: &[Level]) -> Vec<bool> {

@@ -22,8 +22,6 @@ const QUEUE: &str = "bench";
 /// What a stack does in each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The handler that does nothing: the ceiling of this listener on this machine.
-    Empty,
     /// Lists one page of jobs, the one after the page before.
     List,
     /// Lists a page, which is not measured, and reserves all of its jobs for an hour.
@@ -214,16 +212,11 @@ fn escaped(cursor: &str) -> String {
 }
 
 impl Client for Caller {
+    type Connection = Connection;
+
     async fn step(&mut self, connection: &mut Connection, samples: &mut Samples) -> Result<()> {
-        if self.step == Step::Empty {
-            let answer = connection
-                .send(Method::GET, "/bench/empty", None, None)
-                .await?;
-            return samples.request("empty", answer.elapsed);
-        }
         self.register(connection).await?;
         match self.step {
-            Step::Empty => Ok(()),
             Step::List => self.list(connection, samples).await,
             Step::Reserve => self.reserve(connection, samples).await,
             Step::States => self.states(connection, samples).await,

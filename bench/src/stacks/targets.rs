@@ -18,21 +18,16 @@ pub(crate) fn judge(levels: &[Level]) -> Vec<Target> {
     let mut targets = Vec::new();
     for level in levels {
         for (name, limit_ms) in LIMITS {
-            let mut phases = level.phases.iter();
-            let alone = phases.find(|phase| phase.name == name && phase.connections == 1);
+            let alone = level.phase(name, 1);
             let Some(quantiles) = alone.and_then(|phase| phase.operations.get(name)) else {
                 continue;
             };
-            targets.push(Target {
-                name: format!(
-                    "{name} 1 000 of {}, p99 of {} calls",
-                    thousands(level.pending as f64),
-                    quantiles.count
-                ),
-                wanted: format!("< {limit_ms} ms"),
-                measured: format!("{:.2} ms", quantiles.p99_ms),
-                met: quantiles.p99_ms < limit_ms,
-            });
+            let name = format!(
+                "{name} 1 000 of {}, p99 of {} calls",
+                thousands(level.pending as f64),
+                quantiles.count
+            );
+            targets.push(Target::within_ms(name, quantiles.p99_ms, limit_ms));
         }
     }
     targets
@@ -40,51 +35,13 @@ pub(crate) fn judge(levels: &[Level]) -> Vec<Target> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::latency::Quantiles;
     use crate::report::Phase;
-    use crate::usage::Memory;
 
     fn level(p99_ms: [f64; 3], connections: usize) -> Level {
-        let memory = Memory {
-            resident: 0,
-            anonymous: 0,
-        };
-        let phase = |(name, p99_ms)| Phase {
-            name,
-            connections,
-            seconds: 1.0,
-            requests: 1,
-            requests_per_second: 1.0,
-            share_of_empty: None,
-            cycles_per_second: None,
-            cycle: None,
-            operations: BTreeMap::from([(
-                name,
-                Quantiles {
-                    count: 1,
-                    p50_ms: 0.0,
-                    p99_ms,
-                    p999_ms: 0.0,
-                    max_ms: 0.0,
-                },
-            )]),
-            fruitless: 0,
-            server_cpu_seconds_per_request: 0.0,
-            generator_cpu_seconds_per_request: 0.0,
-            memory,
-        };
         let phases = [LIST, RESERVE, STATES].into_iter().zip(p99_ms);
-        Level {
-            pending: 1_000_000,
-            prefilled: 0,
-            prefill_seconds: 0.0,
-            data_bytes: None,
-            memory,
-            phases: phases.map(phase).collect(),
-        }
+        let phase = |(name, p99_ms)| Phase::sample(name, connections).with(name, 0.0, p99_ms);
+        Level::sample(1_000_000, 0, phases.map(phase).collect())
     }
 
     #[test]

@@ -22,8 +22,6 @@ const GROUP: &str = "bench/waiting";
 /// What a connection does in each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The handler that does nothing: the ceiling of this listener on this machine.
-    Empty,
     /// An update that adds so many tasks to the group that is claimed from.
     Fill(u64),
     /// An update that changes one task, which this connection holds.
@@ -205,14 +203,10 @@ impl Caller {
 }
 
 impl Client for Caller {
+    type Connection = Connection;
+
     async fn step(&mut self, connection: &mut Connection, samples: &mut Samples) -> Result<()> {
         match self.step {
-            Step::Empty => {
-                let answer = connection
-                    .send(Method::GET, "/bench/empty", None, None)
-                    .await?;
-                samples.request("empty", answer.elapsed)
-            }
             Step::Fill(_) => self.update(connection, self.fill.clone()).await.map(drop),
             Step::Update => self.change_own(connection, samples).await,
             Step::Claim => self.claim(connection, samples).await.map(drop),

@@ -1,7 +1,7 @@
 //! What taskstore must reach, judged within one run.
 
 use super::caller;
-use crate::report::{Level, Phase, Target, megabytes, percent, thousands};
+use crate::report::{Level, Phase, Target, megabytes, thousands};
 
 /// Requests per second of an update or a claim of one task, of the empty handler's.
 const SHARE_OF_EMPTY: f64 = 0.4;
@@ -47,20 +47,16 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
 }
 
 fn share(level: &Level, name: &str) -> Option<Target> {
-    let share = phase(level, name, SHARE_CONNECTIONS)?.share_of_empty?;
-    Some(Target {
-        name: format!(
-            "{name} against empty handler, {SHARE_CONNECTIONS} connections, {} waiting",
-            thousands(level.pending as f64)
-        ),
-        wanted: format!("≥ {}", percent(SHARE_OF_EMPTY)),
-        measured: format!("{:.1} %", share * 100.0),
-        met: share >= SHARE_OF_EMPTY,
-    })
+    let share = level.phase(name, SHARE_CONNECTIONS)?.share_of_empty?;
+    let name = format!(
+        "{name} against empty handler, {SHARE_CONNECTIONS} connections, {} waiting",
+        thousands(level.pending as f64)
+    );
+    Some(Target::share(name, share, SHARE_OF_EMPTY))
 }
 
 fn bulk(level: &Level) -> Option<Target> {
-    let bulk = phase(level, BULK, 1)?.operations.get("bulk")?;
+    let bulk = level.phase(BULK, 1)?.operations.get("bulk")?;
     let tasks_per_second = caller::BULK as f64 / (bulk.p50_ms / 1000.0);
     Some(Target {
         name: format!(
@@ -81,31 +77,26 @@ fn claim_growth(smallest: &Level, largest: &Level) -> Vec<Target> {
         .filter(|phase| [CLAIM, CYCLE].contains(&phase.name));
     claims
         .filter_map(|large| {
-            let small = phase(smallest, large.name, large.connections)?;
+            let small = smallest.phase(large.name, large.connections)?;
             let p50 = |phase: &Phase| phase.operations.get("claim").map(|claim| claim.p50_ms);
             let growth = p50(large)? / p50(small)?;
-            Some(Target {
-                name: format!(
-                    "claim p50 in {}, {} against {} waiting, {} connections",
-                    large.name,
-                    thousands(largest.pending as f64),
-                    thousands(smallest.pending as f64),
-                    large.connections
-                ),
-                wanted: format!("≤ {CLAIM_GROWTH} ×"),
-                measured: format!("{growth:.2} ×"),
-                met: growth <= CLAIM_GROWTH,
-            })
+            let name = format!(
+                "claim p50 in {}, {} against {} waiting, {} connections",
+                large.name,
+                thousands(largest.pending as f64),
+                thousands(smallest.pending as f64),
+                large.connections
+            );
+            Some(Target::growth(name, growth, CLAIM_GROWTH))
         })
         .collect()
 }
 
 fn memory_growth(smallest: &Level, largest: &Level) -> Target {
-    let most = |level: &Level| {
-        let phases = level.phases.iter().map(|phase| phase.memory.resident);
-        phases.max().unwrap_or(0).max(level.memory.resident)
-    };
-    let growth = megabytes(most(largest).saturating_sub(most(smallest)));
+    let growth = largest
+        .most_resident()
+        .saturating_sub(smallest.most_resident());
+    let growth = megabytes(growth);
     Target {
         name: format!(
             "growth of resident memory, {} against {} waiting",
@@ -118,59 +109,21 @@ fn memory_growth(smallest: &Level, largest: &Level) -> Target {
     }
 }
 
-fn phase<'a>(level: &'a Level, name: &str, connections: usize) -> Option<&'a Phase> {
-    let mut phases = level.phases.iter();
-    phases.find(|phase| phase.name == name && phase.connections == connections)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::Quantiles;
-    use crate::usage::Memory;
-    use std::collections::BTreeMap;
 
     fn level(pending: u64, share: f64, claim_p50_ms: f64, bulk_p50_ms: f64, mb: u64) -> Level {
-        let memory = Memory {
-            resident: mb * 1_000_000,
-            anonymous: 0,
-        };
-        let quantiles = |p50_ms| Quantiles {
-            count: 1,
-            p50_ms,
-            p99_ms: 0.0,
-            p999_ms: 0.0,
-            max_ms: 0.0,
-        };
         let phase = |name, connections, operation, p50_ms| Phase {
-            name,
-            connections,
-            seconds: 1.0,
-            requests: 1,
-            requests_per_second: 1.0,
             share_of_empty: Some(share),
-            cycles_per_second: None,
-            cycle: None,
-            operations: BTreeMap::from([(operation, quantiles(p50_ms))]),
-            fruitless: 0,
-            server_cpu_seconds_per_request: 0.0,
-            generator_cpu_seconds_per_request: 0.0,
-            memory,
+            ..Phase::sample(name, connections).with(operation, p50_ms, 0.0)
         };
         let phases = vec![
             phase(UPDATE, 64, "update", 1.0),
             phase(CLAIM, 64, "claim", claim_p50_ms),
             phase(BULK, 1, "bulk", bulk_p50_ms),
         ];
-        let (prefilled, prefill_seconds, data_bytes) = (0, 0.0, None);
-        Level {
-            pending,
-            prefilled,
-            prefill_seconds,
-            data_bytes,
-            memory,
-            phases,
-        }
+        Level::sample(pending, mb * 1_000_000, phases)
     }
 
     fn verdicts(levels: &[Level], embedded: bool) -> Vec<bool> {

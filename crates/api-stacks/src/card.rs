@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::json;
+use serde::Serialize;
 use taskyard_engine::Timestamp;
 use taskyard_engine::stacks::{Definition, Listed};
 
@@ -21,21 +21,51 @@ pub(crate) struct Card {
     text: String,
 }
 
+#[derive(Serialize)]
+struct Face<'a> {
+    id: String,
+    agent_query_rules: Vec<String>,
+    pipeline: Pipeline<'a>,
+    build: Build<'a>,
+    step: Step<'a>,
+}
+
+#[derive(Serialize)]
+struct Pipeline<'a> {
+    slug: &'a str,
+    uuid: String,
+}
+
+#[derive(Serialize)]
+struct Build<'a> {
+    uuid: String,
+    number: i64,
+    branch: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    key: Option<&'a str>,
+}
+
 impl Card {
     pub(crate) fn new(definition: &Definition, queue_key: &str) -> Result<Self, Problem> {
         let job = Job::read(definition)?;
-        let text = json!({
-            "id": job.uuid(),
-            "agent_query_rules": job.rules(queue_key),
-            "pipeline": {"slug": job.pipeline(), "uuid": job.pipeline_uuid()},
-            "build": {
-                "uuid": job.build_uuid(),
-                "number": job.build_number(),
-                "branch": job.branch(),
+        let face = Face {
+            id: job.uuid(),
+            agent_query_rules: job.rules(queue_key),
+            pipeline: Pipeline {
+                slug: job.pipeline(),
+                uuid: job.pipeline_uuid(),
             },
-            "step": {"key": job.step()},
-        });
-        let mut text = text.to_string();
+            build: Build {
+                uuid: job.build_uuid(),
+                number: job.build_number(),
+                branch: job.branch(),
+            },
+            step: Step { key: job.step() },
+        };
+        let mut text = serde_json::to_string(&face).map_err(Problem::internal)?;
         text.pop();
         Ok(Card {
             deadline: definition.deadline,

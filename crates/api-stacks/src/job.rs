@@ -1,10 +1,12 @@
 //! A task's definition, read as a job.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use taskyard_engine::stacks::Definition;
 
 use crate::problem::Problem;
@@ -15,13 +17,29 @@ const UNNAMED: &str = "default";
 /// The branch of a build that is of none.
 const BRANCH: &str = "main";
 
+/// What is read of a definition. Listings read a thousand at once and need little of each, so its
+/// largest part stays unread until somebody asks for it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Document {
-    payload: Value,
+struct Document<'a> {
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
     metadata: Metadata,
-    tags: BTreeMap<String, Value>,
+    tags: Tags,
     extra: Extra,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Tags {
+    branch: Value,
+}
+
+/// The part of a payload that a listing needs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    agents: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,7 +59,8 @@ struct Extra {
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
     definition: &'a Definition,
-    document: Document,
+    document: Document<'a>,
+    payload: OnceCell<Value>,
 }
 
 impl<'a> Job<'a> {
@@ -52,6 +71,7 @@ impl<'a> Job<'a> {
         Ok(Job {
             definition,
             document,
+            payload: OnceCell::new(),
         })
     }
 
@@ -62,7 +82,19 @@ impl<'a> Job<'a> {
     }
 
     fn payload(&self, name: &str) -> Option<&Value> {
-        self.document.payload.get(name)
+        let read = || {
+            let text = self.document.payload.map_or("null", RawValue::get);
+            serde_json::from_str(text).unwrap_or_default()
+        };
+        self.payload.get_or_init(read).get(name)
+    }
+
+    /// `agents` of the payload; nothing if there is none, or the payload is no object.
+    fn payload_labels(&self) -> Value {
+        let text = self.document.payload.map_or("{}", RawValue::get);
+        serde_json::from_str::<Labels>(text)
+            .unwrap_or_default()
+            .agents
     }
 
     /// The job's UUID.
@@ -101,7 +133,7 @@ impl<'a> Job<'a> {
     /// The branch, if the task names one.
     pub(crate) fn branch(&self) -> Option<&str> {
         self.extra("branch")
-            .or_else(|| self.document.tags.get("branch").and_then(Value::as_str))
+            .or_else(|| self.document.tags.branch.as_str())
             .filter(|branch| !branch.is_empty())
     }
 
@@ -119,11 +151,9 @@ impl<'a> Job<'a> {
     /// Which agents may run the job: those of its queue with all its labels.
     pub(crate) fn rules(&self, queue_key: &str) -> Vec<String> {
         let mut rules = Vec::new();
-        let labels = [
-            self.payload("agents"),
-            self.document.extra.stacks.get("agents"),
-        ];
-        for labels in labels.into_iter().flatten() {
+        let of_payload = self.payload_labels();
+        let of_extra = self.document.extra.stacks.get("agents");
+        for labels in std::iter::once(&of_payload).chain(of_extra) {
             match labels {
                 Value::Object(labels) => rules.extend(
                     labels

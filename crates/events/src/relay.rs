@@ -39,6 +39,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const WINDOW: usize = 1024;
 /// Events that are read at once.
 const PORTION: usize = 500;
+/// How long events are gathered while they come one after the other: to look for the few of each
+/// commit costs more than to send them. The first one after a silence goes out at once.
+const GATHER: Duration = Duration::from_millis(5);
 const GAP_PAUSE: Duration = Duration::from_millis(10);
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// First and longest pause before the broker is tried again.
@@ -321,6 +324,9 @@ impl Relay {
                 };
             while !sent.is_empty() {
                 self.confirm_next(&mut sent).await?;
+            }
+            if !deliveries.is_empty() {
+                tokio::time::sleep(GATHER).await;
             }
             tokio::select! {
                 () = changes.woken() => {}

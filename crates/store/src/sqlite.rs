@@ -63,7 +63,7 @@ impl Sqlite {
             Role::Writer => "PRAGMA cache_size = -16384;",
             // It reads the log past any cache.
             Role::Checkpointer => "PRAGMA cache_size = 0;",
-            Role::Reader => "PRAGMA cache_size = -4096; PRAGMA query_only = ON;",
+            Role::Reader => "PRAGMA cache_size = -8192; PRAGMA query_only = ON;",
         };
         connection
             .execute_batch(common)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::driver::Driver;
+use crate::durability::Durability;
 use crate::error::Error;
 use crate::job::Job;
 use crate::store::Shared;
@@ -21,6 +22,8 @@ pub(crate) struct BatchLimits {
     pub(crate) duration: Duration,
 }
 
+/// A batch of so many is worth no division: a commit costs as much as a few closures.
+const SMALLEST_SHARE: usize = 16;
 /// How long a closure is run again and again because others are in its way.
 const CONTENDED_FOR: Duration = Duration::from_secs(5);
 /// How long a lost PostgreSQL may stay away before callers are told to come back later.
@@ -79,6 +82,7 @@ impl<D: Driver> Writer<D> {
             first.refuse(error);
             return;
         }
+        let share = self.share();
         let mut effects = Effects::default();
         let mut wrote = false;
         let mut done: Vec<Box<dyn Job>> = Vec::new();
@@ -108,7 +112,7 @@ impl<D: Driver> Writer<D> {
             }
             let taken = done.len() + overtaken.len();
             if taken < self.limits.closures && started.elapsed() < self.limits.duration {
-                next = self.next();
+                next = self.next(taken >= share);
             }
         }
         let outcome = match failed {
@@ -138,14 +142,25 @@ impl<D: Driver> Writer<D> {
         }
     }
 
-    /// The next closure of a batch: one that waits, or one that comes while the disk is busy.
-    fn next(&mut self) -> Option<Box<dyn Job>> {
+    /// How many closures are enough for a disk that is free: half of those that wait. While it
+    /// keeps them, the other half runs and the callers of the first go on. All in one batch would
+    /// make everybody wait for the closures first, and then for the disk.
+    fn share(&self) -> usize {
+        self.jobs.len().div_ceil(2).max(SMALLEST_SHARE)
+    }
+
+    /// The next closure of a batch: one that waits, or one that comes while the disk is busy. None
+    /// if the batch has `enough` and the disk is free.
+    fn next(&mut self, enough: bool) -> Option<Box<dyn Job>> {
         loop {
+            let durability = self.shared.durability();
+            if enough && durability.is_some_and(Durability::is_disk_free) {
+                return None;
+            }
             if let Ok(job) = self.jobs.try_recv() {
                 return Some(job);
             }
-            let durability = self.shared.durability()?;
-            if !durability.wait_for_disk(|| self.jobs.is_empty()) {
+            if !durability?.wait_for_disk(|| self.jobs.is_empty()) {
                 return None;
             }
         }

@@ -28,6 +28,7 @@ use taskyard_store::{PostgresConfig, SqliteConfig, Store};
 use tokio::sync::Notify;
 
 use crate::background::Background;
+use crate::ceiling;
 use crate::cloud;
 use crate::config::{Artifacts, Database, ServeConfig};
 use crate::doors::Doors;
@@ -60,6 +61,10 @@ const APIS: &[Api] = &[
     },
     Api {
         prefix: "/bench/",
+        name: "bench",
+    },
+    Api {
+        prefix: "/taskyard.bench.",
         name: "bench",
     },
     Api {
@@ -237,9 +242,7 @@ pub(crate) async fn assemble(
         router = router.merge(dev_clock::routes(clock));
     }
     if std::env::var_os("TASKYARD_BENCH").is_some() {
-        // The ceiling that benchmarks compare with: this listener, and nothing behind it.
-        let empty = || async { StatusCode::NO_CONTENT };
-        router = router.route("/bench/empty", axum::routing::get(empty));
+        router = router.merge(ceiling::routes());
     }
     let router = router
         .method_not_allowed_fallback(not_found)

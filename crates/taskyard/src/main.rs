@@ -3,6 +3,7 @@
 mod assembly;
 mod background;
 mod build_file;
+mod ceiling;
 mod cloud;
 mod commands;
 mod config;

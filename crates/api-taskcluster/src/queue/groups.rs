@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use taskyard_engine::task::{self, Group, Listed, Place, Refusal, group_key};
+use taskyard_engine::task::{self, Group, Place, Refusal, group_key};
 
 use super::Queue;
-use super::status::DefinitionAndStatus;
+use super::status::tasks_reply;
 use super::tasks::load;
 use crate::call::Call;
 use crate::error::ApiError;
@@ -23,8 +23,6 @@ struct GroupBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tasks: Option<Vec<DefinitionAndStatus<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     continuation_token: Option<String>,
 }
 
@@ -35,14 +33,9 @@ impl<'a> GroupBody<'a> {
             scheduler_id: &group.scheduler_id,
             expires: group.expires.to_iso(),
             sealed: group.sealed.map(taskyard_engine::Timestamp::to_iso),
-            tasks: None,
             continuation_token: None,
         }
     }
-}
-
-fn bodies(listed: &[Listed]) -> Result<Vec<DefinitionAndStatus<'_>>, ApiError> {
-    listed.iter().map(DefinitionAndStatus::new).collect()
 }
 
 pub(super) async fn get_task_group(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
@@ -130,11 +123,11 @@ pub(super) async fn list_task_group(queue: Arc<Queue>, call: Call) -> Result<Rep
         .await?;
     let group = group.ok_or_else(|| no_group(&call))?;
     let token = paging::cut(&mut members, limit, |listed| listed.task.id.clone());
-    Ok(Reply::json(&GroupBody {
-        tasks: Some(bodies(&members)?),
+    let group = GroupBody {
         continuation_token: token,
         ..GroupBody::new(&group)
-    }))
+    };
+    tasks_reply(&group, &members)
 }
 
 pub(super) async fn list_dependent_tasks(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
@@ -142,7 +135,6 @@ pub(super) async fn list_dependent_tasks(queue: Arc<Queue>, call: Call) -> Resul
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
         task_id: &'a str,
-        tasks: Vec<DefinitionAndStatus<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         continuation_token: Option<String>,
     }
@@ -155,10 +147,9 @@ pub(super) async fn list_dependent_tasks(queue: Arc<Queue>, call: Call) -> Resul
         .read(move |tx| task::dependents(tx, now, &id, &after, limit + 1))
         .await?;
     let continuation_token = paging::cut(&mut dependents, limit, |listed| listed.task.id.clone());
-    let tasks = bodies(&dependents)?;
-    Ok(Reply::json(&Body {
+    let body = Body {
         task_id: &required.id,
-        tasks,
         continuation_token,
-    }))
+    };
+    tasks_reply(&body, &dependents)
 }

@@ -98,18 +98,40 @@ pub(super) fn definition(text: &str) -> Result<&RawValue, ApiError> {
     serde_json::from_str(text).map_err(ApiError::internal)
 }
 
-/// `{task, status}`, as listings have it.
-#[derive(Debug, Serialize)]
-pub(super) struct DefinitionAndStatus<'a> {
-    task: &'a RawValue,
-    status: Status<'a>,
+/// Room for what stands around a definition in a listing: the status, with a run or two.
+const BESIDE_DEFINITION: usize = 1024;
+
+/// Appends `"tasks":[{task, status}, …]` to an object that is being written. The definitions stand
+/// in it as they are stored, which is as JSON.
+pub(super) fn write_tasks(into: &mut Vec<u8>, listed: &[Listed]) -> Result<(), ApiError> {
+    let definitions: usize = listed.iter().map(|each| each.definition.len()).sum();
+    into.reserve(definitions + listed.len() * BESIDE_DEFINITION);
+    into.extend_from_slice(b"\"tasks\":[");
+    for (at, each) in listed.iter().enumerate() {
+        if at > 0 {
+            into.push(b',');
+        }
+        into.extend_from_slice(b"{\"task\":");
+        into.extend_from_slice(each.definition.as_bytes());
+        into.extend_from_slice(b",\"status\":");
+        serde_json::to_writer(&mut *into, &Status(&each.task)).map_err(ApiError::internal)?;
+        into.push(b'}');
+    }
+    into.push(b']');
+    Ok(())
 }
 
-impl<'a> DefinitionAndStatus<'a> {
-    pub(super) fn new(listed: &'a Listed) -> Result<Self, ApiError> {
-        Ok(DefinitionAndStatus {
-            task: definition(&listed.definition)?,
-            status: Status(&listed.task),
-        })
+/// The answer `{…fields, tasks: [{task, status}, …]}`; `fields` is an object with at least one.
+pub(super) fn tasks_reply(
+    fields: &impl Serialize,
+    listed: &[Listed],
+) -> Result<Reply, ApiError> {
+    let mut body = serde_json::to_vec(fields).map_err(ApiError::internal)?;
+    if body.pop() != Some(b'}') {
+        return Err(ApiError::internal("a listing is no object"));
     }
+    body.push(b',');
+    write_tasks(&mut body, listed)?;
+    body.push(b'}');
+    Ok(Reply::json_text(body))
 }
