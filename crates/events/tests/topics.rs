@@ -246,7 +246,7 @@ fn ten_thousand_bindings_are_found_at_the_cost_of_those_that_match() {
         index.bind("x", pattern, at);
     }
     assert_eq!(index.len(), bindings.len());
-    let messages: Vec<[String; 2]> = (0..40)
+    let messages: Vec<[String; 2]> = (0..12)
         .map(|at| {
             [
                 format!(
@@ -258,9 +258,9 @@ fn ten_thousand_bindings_are_found_at_the_cost_of_those_that_match() {
             ]
         })
         .collect();
-    // The best of a few times, as the machine may be at something else.
+    // The better of two times, as the machine may be at something else.
     let (mut by_index, mut one_by_one) = (Duration::MAX, Duration::MAX);
-    for _ in 0..5 {
+    for _ in 0..2 {
         let began = Instant::now();
         let found: Vec<Vec<usize>> = messages
             .iter()

@@ -181,7 +181,7 @@ pub(crate) fn for_all<S: Strategy>(
 ) {
     let mut config = Config {
         failure_persistence: None,
-        max_shrink_iters: 500,
+        max_shrink_iters: 100,
         ..Config::default()
     };
     if config.rng_seed == RngSeed::Random {

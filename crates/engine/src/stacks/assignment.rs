@@ -112,7 +112,7 @@ pub fn assign(
     Ok(None)
 }
 
-/// Gives an assigned run to its agent until `until`, as [`agent_job::acquire`] does.
+/// Gives an assigned run to its agent until `until`, as [`acquire`](crate::stacks::acquire) does.
 pub fn accept(
     tx: &mut Tx<'_>,
     now: Timestamp,
