@@ -218,7 +218,7 @@ on_both_databases! {
         let message = answer.json()["message"].clone();
         exactly(&answer, 404, &json!({ "message": message }));
         assert!(message.as_str().is_some_and(|it| it.contains("my.stack/a b%é~")), "{message}");
-        stack.token = "bkct_wrong".to_owned();
+        "bkct_wrong".clone_into(&mut stack.token);
         let answer = stack.get("token").await;
         exactly(&answer, 401, &json!({"message": answer.json()["message"]}));
     }
