@@ -25,7 +25,7 @@ mod traffic;
 mod watched;
 mod wire;
 
-pub use self::entrance::Entrance;
+pub use self::entrance::{Door, Entrance};
 pub use self::limits::Limits;
 pub use self::listener::{Drained, serve};
 pub use self::request_id::RequestId;

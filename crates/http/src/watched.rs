@@ -14,15 +14,19 @@ pub(crate) struct Watched {
     ended: Ended,
 }
 
-/// Whether a body has come to its end. Stays good when the body is gone.
+/// Whether a body has come to its end. Stays good when the body is gone. There is nothing to watch
+/// in a request without a body.
 #[derive(Debug, Clone)]
-pub(crate) struct Ended(Arc<AtomicBool>);
+pub(crate) struct Ended(Option<Arc<AtomicBool>>);
 
 impl Watched {
     /// Watches `body`.
     pub(crate) fn new(body: Incoming) -> Self {
-        let ended = Ended(Arc::new(AtomicBool::new(body.is_end_stream())));
-        Self { body, ended }
+        let ended = (!body.is_end_stream()).then(Arc::default);
+        Self {
+            body,
+            ended: Ended(ended),
+        }
     }
 
     /// How it will be known whether the body was read to its end.
@@ -34,7 +38,9 @@ impl Watched {
 impl Ended {
     /// Whether nothing of the body is left unread.
     pub(crate) fn is_ended(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0
+            .as_ref()
+            .is_none_or(|ended| ended.load(Ordering::Relaxed))
     }
 }
 
@@ -47,8 +53,10 @@ impl Body for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.ended.0.store(true, Ordering::Relaxed);
+        if let Some(ended) = &self.ended.0
+            && (matches!(polled, Poll::Ready(None)) || self.body.is_end_stream())
+        {
+            ended.store(true, Ordering::Relaxed);
         }
         polled
     }
