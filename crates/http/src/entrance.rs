@@ -15,13 +15,14 @@ use axum::body::Body;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tower::Service as _;
 use tracing::Instrument as _;
 
 use crate::request_id;
+use crate::watched::Watched;
 use crate::{RequestId, Traffic};
 
 /// Headers by which proxies tell how a request reached them. From anybody else they are a lie, or
@@ -113,9 +114,12 @@ impl Entrance {
         let method = request.method().clone();
         // Kept for the log; cloning a Uri shares its bytes.
         let uri = request.uri().clone();
+        let version = request.version();
+        let request = request.map(Watched::new);
+        let body = request.body().ended();
+        let request = request.map(Body::new);
         let span = tracing::debug_span!("request", %id, %method, path = uri.path());
 
-        let request = request.map(Body::new);
         let answered = AssertUnwindSafe(async move { door.answer(request).await })
             .catch_unwind()
             .instrument(span)
@@ -128,6 +132,12 @@ impl Entrance {
         response
             .headers_mut()
             .insert(request_id::HEADER, id.header_value());
+        // What is left of the body stands where the next request would begin, so the connection
+        // ends, and a client that wants to send another is told so before it does.
+        if version == Version::HTTP_11 && !body.is_ended() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
 
         let status = response.status();
         let took = arrived.elapsed();

@@ -22,6 +22,7 @@ mod limits;
 mod listener;
 mod request_id;
 mod traffic;
+mod watched;
 mod wire;
 
 pub use self::entrance::{Door, Entrance};

@@ -19,6 +19,7 @@ mod load;
 mod postgres;
 mod process;
 mod refusals;
+mod relay;
 mod secrets;
 mod stopping;
 mod work;
