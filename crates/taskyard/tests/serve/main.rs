@@ -8,6 +8,7 @@
 )]
 
 mod caller;
+mod ceiling;
 mod configured;
 mod dev_clock;
 mod full_disk;
