@@ -24,7 +24,7 @@ mod request_id;
 mod traffic;
 mod wire;
 
-pub use self::entrance::Entrance;
+pub use self::entrance::{Door, Entrance};
 pub use self::limits::Limits;
 pub use self::listener::{Drained, serve};
 pub use self::request_id::RequestId;
