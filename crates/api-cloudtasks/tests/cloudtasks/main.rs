@@ -9,7 +9,10 @@
 mod batches;
 mod forms;
 mod grpc;
+mod malformed;
 mod queues;
+mod refusal;
 mod rights;
 mod tasks;
+mod unfitting;
 mod yard;

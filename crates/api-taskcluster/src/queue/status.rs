@@ -122,10 +122,7 @@ pub(super) fn write_tasks(into: &mut Vec<u8>, listed: &[Listed]) -> Result<(), A
 }
 
 /// The answer `{…fields, tasks: [{task, status}, …]}`; `fields` is an object with at least one.
-pub(super) fn tasks_reply(
-    fields: &impl Serialize,
-    listed: &[Listed],
-) -> Result<Reply, ApiError> {
+pub(super) fn tasks_reply(fields: &impl Serialize, listed: &[Listed]) -> Result<Reply, ApiError> {
     let mut body = serde_json::to_vec(fields).map_err(ApiError::internal)?;
     if body.pop() != Some(b'}') {
         return Err(ApiError::internal("a listing is no object"));
