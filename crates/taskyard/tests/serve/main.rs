@@ -8,6 +8,7 @@
 )]
 
 mod caller;
+mod ceiling;
 mod configured;
 mod deliveries;
 mod dev_clock;
