@@ -187,7 +187,7 @@ on_both_databases! {
         let now = house.create(named("now", &handler.url)).await;
         assert_eq!(handler.next().await.header("x-cloudtasks-taskname"), Some("now"));
         // An attempt that is not recorded would be lost in the hour that passes next.
-        house.attempts(now.number, 1).await;
+        house.attempts(&now, 1).await;
         assert!(handler.rest().is_empty());
         house.clock.move_by(3_600_000_000);
         assert_eq!(handler.next().await.header("x-cloudtasks-taskname"), Some("later"));

@@ -120,7 +120,7 @@ on_both_databases! {
         drop(asks.recv().await.expect("an attempt"));
         let again = asks.recv().await.expect("another attempt");
         again.send(()).expect("the handler waits");
-        let log = house.attempts(task.number, 2).await;
+        let log = house.attempts(&task, 2).await;
         let outcomes: Vec<Outcome> = log.iter().map(|attempt| attempt.outcome).collect();
         assert_eq!(outcomes, [Outcome::TimedOut, Outcome::Status(200)]);
     }
@@ -131,7 +131,7 @@ on_both_databases! {
         let here = Reply { header: Some(("location", "/".parse().expect("a value"))), ..Reply::status(302) };
         let mut handler = Handler::always(vec![], here).await;
         let task = house.create(to(&handler.url)).await;
-        let log = house.attempts(task.number, 3).await;
+        let log = house.attempts(&task, 3).await;
         assert!(log.iter().all(|attempt| attempt.outcome == Outcome::Status(302)), "{log:?}");
         assert_eq!(handler.rest().len(), 3);
         assert_eq!(house.failures().await.len(), 1);
