@@ -30,8 +30,7 @@ const PAGE: usize = 1000;
 const RESERVATION: Duration = Duration::from_mins(15);
 const LONGEST_RESERVATION: i64 = 3600;
 
-/// Portions in which the definitions of a page are read at the same time: a store reads with two
-/// threads at least.
+/// Portions in which many jobs are read at the same time: a store reads with two threads at least.
 const READ_SIDE_BY_SIDE: usize = 2;
 
 /// The name under which a stack reserves.
@@ -99,15 +98,15 @@ async fn write_jobs(
 ) -> Result<Vec<u8>, Problem> {
     let cards = &asked.shared.cards;
     let mut found: Vec<Option<Arc<Card>>> = listed.iter().map(|job| cards.get(job)).collect();
-    let missing: Vec<String> = listed
+    let missing: Vec<i64> = listed
         .iter()
         .zip(&found)
         .filter(|(_, card)| card.is_none())
-        .map(|(job, _)| job.task_id.clone())
+        .map(|(job, _)| job.task_number)
         .collect();
     if !missing.is_empty() {
         let portions = missing.chunks(missing.len().div_ceil(READ_SIDE_BY_SIDE));
-        let reads = portions.map(|ids| read_cards(asked, queue_key, ids.to_vec()));
+        let reads = portions.map(|tasks| read_cards(asked, queue_key, tasks.to_vec()));
         let mut made = HashMap::with_capacity(missing.len());
         for (task_id, card) in try_join_all(reads).await?.into_iter().flatten() {
             cards.put(task_id.clone(), Arc::clone(&card));
@@ -136,15 +135,15 @@ async fn write_jobs(
     Ok(body)
 }
 
-/// The cards of these tasks, as far as they exist.
+/// The cards of the tasks with these numbers, as far as they exist.
 async fn read_cards(
     asked: &Asked<'_>,
     queue_key: &str,
-    task_ids: Vec<String>,
+    task_numbers: Vec<i64>,
 ) -> Result<Vec<(String, Arc<Card>)>, Problem> {
     let key = queue_key.to_owned();
     let read = asked.store().read(move |tx| {
-        let definitions = engine::definitions(tx, &task_ids)?;
+        let definitions = engine::definitions_by_number(tx, &task_numbers)?;
         Ok(definitions
             .into_iter()
             .map(|definition| {
@@ -221,21 +220,10 @@ pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
     asked.stack().await?;
     let ids: Vec<Option<String>> = uuids.iter().map(|uuid| job_id::task_id(uuid)).collect();
     let known: Vec<String> = ids.iter().flatten().cloned().collect();
-    let (now, may) = (asked.now, asked.stack_may());
-    let states: HashMap<String, JobState> = asked
-        .store()
-        .read(move |tx| {
-            let standings = engine::standings(tx, &known)?;
-            Ok(standings
-                .into_iter()
-                .filter(|job| may(&job.task_queue_id))
-                .map(|job| {
-                    let state = JobState::of(&job, now);
-                    (job.task_id, state)
-                })
-                .collect())
-        })
-        .await?;
+    let portions = known.chunks(known.len().div_ceil(READ_SIDE_BY_SIDE).max(1));
+    let reads = portions.map(|ids| read_states(asked, ids.to_vec()));
+    let states: HashMap<String, JobState> =
+        try_join_all(reads).await?.into_iter().flatten().collect();
     let mut answer = Map::new();
     for (uuid, id) in uuids.into_iter().zip(&ids) {
         if let Some(state) = id.as_ref().and_then(|id| states.get(id)) {
@@ -243,6 +231,26 @@ pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
         }
     }
     Ok(Reply::ok(&json!({ "states": answer })))
+}
+
+/// The states of the jobs that these tasks are, as far as they exist and concern the stack.
+async fn read_states(
+    asked: &Asked<'_>,
+    task_ids: Vec<String>,
+) -> Result<Vec<(String, JobState)>, Problem> {
+    let (now, may) = (asked.now, asked.stack_may());
+    let read = asked.store().read(move |tx| {
+        let standings = engine::standings(tx, &task_ids)?;
+        Ok(standings
+            .into_iter()
+            .filter(|job| may(&job.task_queue_id))
+            .map(|job| {
+                let state = JobState::of(&job, now);
+                (job.task_id, state)
+            })
+            .collect())
+    });
+    Ok(read.await?)
 }
 
 /// What a stack needs to know to start a job.

@@ -192,8 +192,10 @@ impl<'a> NewEntry<'a> {
 }
 
 const PUT: &str = "INSERT INTO leases (id, queue, priority, enqueued_at, ready, available_at, \
-     expires_at, owner, subject, attempt, data) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+     expires_at, owner, subject, attempt, data, task_number) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+/// The number of what is no task.
+const NO_TASK: i64 = 0;
 
 /// Puts entries and returns their ids, in order.
 pub fn put(tx: &mut Tx<'_>, now: Timestamp, entries: &[NewEntry<'_>]) -> Result<Vec<i64>, Error> {
@@ -212,6 +214,17 @@ pub(crate) fn put_as(
     entry: &NewEntry<'_>,
     id: i64,
 ) -> Result<(), Error> {
+    put_task(tx, now, entry, id, NO_TASK)
+}
+
+/// Puts an entry in which the task of this number waits: listings find it by that.
+pub(crate) fn put_task(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    entry: &NewEntry<'_>,
+    id: i64,
+    task_number: i64,
+) -> Result<(), Error> {
     let ready = entry.available_at <= Nanos::from(now);
     tx.execute(
         PUT,
@@ -227,6 +240,7 @@ pub(crate) fn put_as(
             entry.subject,
             entry.attempt,
             entry.data,
+            task_number,
         ],
     )?;
     announce(tx, entry.queue, ready, entry.available_at);

@@ -5,6 +5,7 @@ use taskyard_store::Migration;
 /// All steps of the schema, oldest first.
 pub const MIGRATIONS: &[Migration] = &[
     TABLES,
+    TASK_NUMBERS,
     LEAVING,
     TASK_QUEUES,
     crate::content::TABLES,
@@ -133,6 +134,19 @@ CREATE TABLE artifacts (
 ) {strict};
 -- the timer: expired artifacts
 CREATE INDEX artifacts_by_expiry ON artifacts (expires);
+",
+};
+
+const TASK_NUMBERS: Migration = Migration {
+    component: "engine",
+    id: 2,
+    name: "leases name their tasks by number",
+    sql: "
+-- The task that waits: its rows stand near those of its neighbours in the queue, which the index of
+-- its random id does not. 0 if none does.
+ALTER TABLE leases ADD COLUMN task_number {int} NOT NULL DEFAULT 0;
+UPDATE leases SET task_number = COALESCE(
+  (SELECT number FROM tasks WHERE tasks.task_id = leases.subject), 0) WHERE subject <> '';
 ",
 };
 

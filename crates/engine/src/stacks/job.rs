@@ -33,6 +33,8 @@ impl Position {
 pub struct Listed {
     /// Its task.
     pub task_id: String,
+    /// The number of the task.
+    pub task_number: i64,
     /// The task's priority, as a number.
     pub priority: i64,
     /// Where it stands.
@@ -42,7 +44,7 @@ pub struct Listed {
 }
 
 /// The index for claims has the priority before the age, so each priority is a range of it.
-const OF_PRIORITY: &str = "SELECT id, subject, enqueued_at, expires_at FROM leases \
+const OF_PRIORITY: &str = "SELECT id, subject, enqueued_at, expires_at, task_number FROM leases \
      WHERE queue = $1 AND ready = 1 AND priority = $2 AND (enqueued_at, id) > ($3, $4) \
      ORDER BY enqueued_at, id LIMIT $5";
 
@@ -78,6 +80,7 @@ impl Lane {
                 |row| {
                     Ok(Listed {
                         task_id: row.get(1)?,
+                        task_number: row.get(4)?,
                         priority,
                         at: Position {
                             scheduled: row.get(2)?,
@@ -162,6 +165,25 @@ static DEFINITIONS: ByIds = ByIds::new(
      JOIN task_definitions d ON d.number = t.number WHERE t.task_id IN ({ids})",
     0,
 );
+static NUMBERED: ByIds = ByIds::new(
+    "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
+     t.deadline, t.expires, d.definition FROM tasks t \
+     JOIN task_definitions d ON d.number = t.number WHERE t.number IN ({ids})",
+    0,
+);
+
+fn read_definition(row: &Row<'_>) -> Result<Definition, Error> {
+    Ok(Definition {
+        task_id: row.get(0)?,
+        task_queue_id: row.get(1)?,
+        scheduler_id: row.get(2)?,
+        project_id: row.get(3)?,
+        group_id: row.get(4)?,
+        deadline: row.get(5)?,
+        expires: row.get(6)?,
+        text: row.get(7)?,
+    })
+}
 
 fn texts(ids: &[String]) -> Vec<Value<'_>> {
     ids.iter().map(Value::from).collect()
@@ -169,18 +191,17 @@ fn texts(ids: &[String]) -> Vec<Value<'_>> {
 
 /// What these tasks are, as far as they exist, in no particular order.
 pub fn definitions(tx: &mut Tx<'_>, task_ids: &[String]) -> Result<Vec<Definition>, Error> {
-    DEFINITIONS.query(tx, &[], &texts(task_ids), |row| {
-        Ok(Definition {
-            task_id: row.get(0)?,
-            task_queue_id: row.get(1)?,
-            scheduler_id: row.get(2)?,
-            project_id: row.get(3)?,
-            group_id: row.get(4)?,
-            deadline: row.get(5)?,
-            expires: row.get(6)?,
-            text: row.get(7)?,
-        })
-    })
+    DEFINITIONS.query(tx, &[], &texts(task_ids), read_definition)
+}
+
+/// As [`definitions`], of tasks whose numbers are known: they stand near each other if they were
+/// created one after the other.
+pub fn definitions_by_number(
+    tx: &mut Tx<'_>,
+    task_numbers: &[i64],
+) -> Result<Vec<Definition>, Error> {
+    let numbers: Vec<Value<'_>> = task_numbers.iter().copied().map(Value::Int).collect();
+    NUMBERED.query(tx, &[], &numbers, read_definition)
 }
 
 /// How a job stands.

@@ -85,7 +85,7 @@ const PENDING_PLACES: &str = "SELECT enqueued_at, id FROM leases \
 const PENDING: &str = concat!(
     "SELECT ",
     record::columns!("t."),
-    ", d.definition, l.enqueued_at, l.id FROM leases l JOIN tasks t ON t.task_id = l.subject \
+    ", d.definition, l.enqueued_at, l.id FROM leases l JOIN tasks t ON t.number = l.task_number \
      JOIN task_definitions d ON d.number = t.number \
      WHERE l.queue = $1 AND l.ready = 1 AND l.priority = $2 \
      AND (l.expires_at IS NULL OR l.expires_at > $3) AND (l.enqueued_at, l.id) > ($4, $5) \
@@ -154,7 +154,7 @@ pub fn pending_runs(
 const CLAIMED: &str = concat!(
     "SELECT ",
     record::columns!("t."),
-    ", l.available_at, l.id FROM leases l JOIN tasks t ON t.task_id = l.subject \
+    ", l.available_at, l.id FROM leases l JOIN tasks t ON t.number = l.task_number \
      WHERE l.queue = $1 AND l.ready = 0 AND (l.available_at, l.id) > ($2, $3) \
      AND l.available_at < $4 ORDER BY l.available_at, l.id LIMIT $5"
 );

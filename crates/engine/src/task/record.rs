@@ -189,7 +189,7 @@ pub(super) fn put_lease(
         attempt: task.runs.len() as i64 - 1,
         ..NewEntry::ready(&queue, now)
     };
-    lease::put_as(tx, now, &entry, lease_id)
+    lease::put_task(tx, now, &entry, lease_id, task.number)
 }
 
 /// Stores what an event made of a locked task, moves its lease, and lets dependents follow.
