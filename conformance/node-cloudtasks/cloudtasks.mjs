@@ -2,7 +2,8 @@
 // gRPC and over REST, with the unmodified client.
 //
 // Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and NODE_MODULES.
-// Prints one line `ok <step>` a step; ends with an error at the first step that fails.
+// The client itself says which methods there are; one that no step called fails the run. Prints one
+// line `ok <step>` a step; ends with an error at the first step that fails.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -27,46 +28,92 @@ const ok = (step) => console.log(`ok ${step}`);
 
 // === the clients ===
 
-function client(version, transport) {
+function client(version, transport, token) {
   const common = { apiEndpoint: ROOT_URL.hostname, port: Number(ROOT_URL.port), projectId: "p" };
   const { CloudTasksClient } = tasks[version];
   if (transport === "grpc") {
-    return new CloudTasksClient({ ...common, sslCreds: grpc.credentials.createInsecure() });
+    // Channels without TLS take no credentials, so these are put into each call.
+    const authorized = (call) => {
+      call.metadata.set("authorization", `Bearer ${token}`);
+      return call;
+    };
+    return new CloudTasksClient({
+      ...common,
+      sslCreds: grpc.credentials.createInsecure(),
+      "grpc.callInvocationTransformer": authorized,
+    });
   }
   const authClient = new OAuth2Client();
-  authClient.setCredentials({ access_token: TOKEN });
-  return new CloudTasksClient({ ...common, fallback: true, protocol: "http", authClient });
+  authClient.setCredentials({ access_token: token });
+  return new CloudTasksClient({ ...common, fallback: "rest", protocol: "http", authClient });
 }
 
-// Calls a method and answers with its response; over gRPC, credentials go with each call.
-function caller(version, transport) {
-  const made = client(version, transport);
-  const headers = { authorization: `Bearer ${TOKEN}` };
-  const otherArgs = transport === "grpc" ? { headers } : {};
-  const call = async (method, request, more = {}) => {
-    const options = { otherArgs, timeout: PATIENCE, ...more };
-    const answer = await made[method](request, options);
-    return Array.isArray(answer) ? answer[0] : answer;
+// What a client does for itself; it also makes names of resources and takes them apart.
+const UPKEEP = new Set(["constructor", "initialize", "getProjectId", "close"]);
+
+// The methods of a service that a client has, in all the forms in which it has them.
+function methodsOf(made) {
+  const members = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(made)));
+  return members
+    .filter(([name, { value }]) => typeof value === "function" && !UPKEEP.has(name))
+    .map(([name]) => name)
+    .filter((name) => !/Path$|^match.*Name$/.test(name));
+}
+
+// Calls a method and answers with its response, or with all that its pages have.
+function caller(version, transport, token = TOKEN) {
+  const made = client(version, transport, token);
+  const called = new Set();
+  const call = async (method, request) => {
+    const answered = made[method](request, { timeout: PATIENCE });
+    const form = /(Async|Stream)$/.exec(method)?.[0];
+    const answer = form ? await everything[form](answered) : await answered;
+    called.add(method);
+    return form || !Array.isArray(answer) ? answer : answer[0];
   };
-  return { version, transport, made, call, said: `${version} over ${transport}` };
+  return { version, transport, made, call, called, said: `${version} over ${transport}` };
 }
 
-// Codes of google.rpc.Code, which both transports tell.
-const [INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED] = [3, 5, 6, 9, 10];
+const everything = {
+  async Async(iterable) {
+    const found = [];
+    for await (const one of iterable) found.push(one);
+    return found;
+  },
+  // Begins to flow only for those who listen.
+  Stream: (stream) =>
+    new Promise((resolve, reject) => {
+      const found = [];
+      stream.on("data", (one) => found.push(one)).on("error", reject).on("end", () => resolve(found));
+    }),
+};
 
+const {
+  INVALID_ARGUMENT,
+  NOT_FOUND,
+  ALREADY_EXISTS,
+  FAILED_PRECONDITION,
+  ABORTED,
+  UNIMPLEMENTED,
+  UNAUTHENTICATED,
+} = grpc.status;
+
+// Calls, expects this error, and returns its details.
 async function refused(code, message, api, method, request) {
-  try {
-    await api.call(method, request);
-  } catch (error) {
-    // Over REST the client tells the HTTP status, and of two codes with one status the first.
-    const http = { 3: 400, 5: 404, 6: 409, 9: 400, 10: 409 }[code];
-    const status = error.statusDetails !== undefined || error.code === code || error.code === http;
-    assert.ok(status, `found ${error.code} ${error.message}, expected ${code}`);
-    if (api.transport === "grpc") assert.equal(error.code, code, error.message);
-    assert.ok(error.message.includes(message), `${message} is not in ${error.message}`);
-    return error;
+  const error = await api.call(method, request).then(
+    () => assert.fail(`${method} was answered`),
+    (error) => error,
+  );
+  if (api.transport === "rest") {
+    // The client hands out the HTTP status and, as its text, the whole body.
+    const said = JSON.parse(error.message).error;
+    assert.deepEqual([said.status, said.code], [grpc.status[code], error.code]);
+    assert.ok(said.message.includes(message), `${message} is not in ${said.message}`);
+    return said.details;
   }
-  assert.fail(`${method} was answered`);
+  assert.equal(error.code, code, error.stack);
+  assert.ok(error.message.includes(message), `${message} is not in ${error.message}`);
+  return error.statusDetails;
 }
 
 // === the handler of tasks ===
@@ -142,12 +189,10 @@ async function queues(api, place) {
   assert.ok((await call("purgeQueue", { name })).purgeTime);
   assert.equal((await call("getQueue", { name })).name, name);
   await call("createQueue", { parent: place.parent, queue: { name: place.queue("other") } });
-  const paged = [];
-  const options = { otherArgs: api.transport === "grpc" ? { headers: { authorization: `Bearer ${TOKEN}` } } : {} };
-  for await (const queue of api.made.listQueuesAsync({ parent: place.parent, pageSize: 1 }, options)) {
-    paged.push(queue.name);
+  for (const form of ["listQueuesAsync", "listQueuesStream"]) {
+    const paged = await call(form, { parent: place.parent, pageSize: 1 });
+    assert.deepEqual(paged.map((queue) => queue.name), [name, place.queue("other")]);
   }
-  assert.deepEqual(paged, [name, place.queue("other")]);
   await call("deleteQueue", { name: place.queue("other") });
   await refused(NOT_FOUND, "Queue does not exist.", api, "getQueue", { name: place.queue("other") });
   await refused(INVALID_ARGUMENT, "cannot be negative.", api, "createQueue", {
@@ -193,8 +238,10 @@ async function waitingTasks(api, place) {
   const basic = await call("getTask", { name: made.name });
   assert.equal(basic.httpRequest.body.length, 0);
   await refused(ALREADY_EXISTS, "Requested entity already exists", api, "createTask", { parent: queue, task });
-  const listed = await call("listTasks", { parent: queue });
-  assert.deepEqual(listed.map((one) => one.name), [made.name]);
+  for (const form of ["listTasks", "listTasksAsync", "listTasksStream"]) {
+    const listed = await call(form, { parent: queue });
+    assert.deepEqual(listed.map((one) => one.name), [made.name]);
+  }
   await call("deleteTask", { name: made.name });
   await refused(NOT_FOUND, "The task no longer exists", api, "getTask", { name: made.name });
   await refused(NOT_FOUND, "Requested entity was not found.", api, "deleteTask", { name: made.name });
@@ -204,36 +251,78 @@ async function waitingTasks(api, place) {
 
 async function batches(api, place) {
   if (typeof api.made.batchCreateTasks !== "function") return;
+  const { call } = api;
   const queue = place.queue("waiting");
   const request = (id) => ({
     parent: queue,
     task: { name: `${queue}/tasks/${id}`, httpRequest: { url: `${HANDLER}/x` } },
   });
-  const created = await api.call("batchCreateTasks", { parent: queue, requests: [request("a"), request("b")] });
+  const created = await call("batchCreateTasks", { parent: queue, requests: [request("a"), request("b")] });
   const [response] = await created.promise();
   assert.equal(response.tasks.length, 2);
+  const again = await call("checkBatchCreateTasksProgress", created.name);
+  assert.deepEqual(again.result, response);
   const names = response.tasks.map((task) => task.name);
-  const deleted = await api.call("batchDeleteTasks", { parent: queue, names });
+  const deleted = await call("batchDeleteTasks", { parent: queue, names });
   await deleted.promise();
-  const failed = await api.call("batchDeleteTasks", { parent: queue, names });
+  const { done, metadata } = await call("checkBatchDeleteTasksProgress", deleted.name);
+  const { State } = tasks.protos.google.cloud.tasks[api.version].BatchDeleteTasksMetadata;
+  assert.deepEqual([done, metadata.state], [true, State.SUCCEEDED]);
+  assert.equal((await call("getOperation", { name: deleted.name })).name, deleted.name);
+  const failed = await call("batchDeleteTasks", { parent: queue, names });
   await assert.rejects(failed.promise(), /None of the requests succeeded/);
+  await noSuchOperations(api, place.parent, deleted.name);
   ok(`${api.said}: batches`);
 }
 
-async function surroundings(api, place) {
-  const mixed = (method, request) => {
-    const headers = { authorization: `Bearer ${TOKEN}` };
-    return api.made[method](request, api.transport === "grpc" ? { otherArgs: { headers } } : {});
+// What the client takes from the definitions of all operations, and Cloud Tasks does not have.
+async function noSuchOperations(api, parent, name) {
+  const requests = {
+    listOperationsAsync: { name: parent, filter: "" },
+    cancelOperation: { name },
+    deleteOperation: { name },
   };
-  const [location] = await mixed("getLocation", { name: place.parent });
-  assert.equal(location.locationId, "us-central1");
+  for (const [method, request] of Object.entries(requests)) {
+    if (api.transport === "grpc") {
+      await refused(UNIMPLEMENTED, "", api, method, request);
+      api.called.add(method);
+    } else {
+      await unsendable(api, method, request);
+    }
+  }
+}
+
+// A method without a path, at which the client fails before it sends anything.
+async function unsendable(api, method, request) {
+  await assert.rejects(api.call(method, request), (error) => error.response === undefined);
+  api.called.add(method);
+}
+
+async function surroundings(api, place) {
+  const { call } = api;
+  assert.equal((await call("getLocation", { name: place.parent })).locationId, "us-central1");
+  const listed = await call("listLocationsAsync", { name: place.project });
+  assert.deepEqual(listed.map((location) => location.name), [place.parent]);
   if (typeof api.made.getCmekConfig === "function") {
     const name = `${place.parent}/cmekConfig`;
     const kmsKey = `${place.parent}/keyRings/r/cryptoKeys/k`;
-    await api.call("updateCmekConfig", { cmekConfig: { name, kmsKey }, updateMask: { paths: ["kms_key"] } });
-    assert.equal((await api.call("getCmekConfig", { name })).kmsKey, kmsKey);
+    await call("updateCmekConfig", { cmekConfig: { name, kmsKey }, updateMask: { paths: ["kms_key"] } });
+    assert.equal((await call("getCmekConfig", { name })).kmsKey, kmsKey);
   }
   ok(`${api.said}: locations and keys`);
+}
+
+async function upload(api, place) {
+  if (typeof api.made.uploadQueueYaml !== "function") return;
+  const data = Buffer.from("queue:\n- name: from-file\n  rate: 30/m\n").toString("base64");
+  const request = { appId: place.project.split("/")[1], httpBody: { data } };
+  if (api.transport === "rest") {
+    return unsendable(api, "uploadQueueYaml", request);
+  }
+  await api.call("uploadQueueYaml", request);
+  const made = await api.call("getQueue", { name: place.queue("from-file") });
+  assert.equal(made.rateLimits.maxTasksDispatchedPerSecond, 0.5);
+  ok(`${api.said}: queue.yaml`);
 }
 
 async function pull(api, place) {
@@ -261,6 +350,23 @@ async function pull(api, place) {
   }
   assert.deepEqual(await call("listTasks", { parent: queue }), []);
   ok(`${api.said}: pull queues`);
+}
+
+// What errors carry beside their code and text.
+async function refusals(api, place) {
+  const queue = place.queue("waiting");
+  const task = { name: `${queue}/tasks/a.b`, httpRequest: { url: HANDLER } };
+  const wrong = { parent: queue, task };
+  const [help] = await refused(INVALID_ARGUMENT, 'Task ID "a.b"', api, "createTask", wrong);
+  assert.equal(help.links[0].description, "Definition of task ID");
+
+  const liar = caller(api.version, api.transport, `${TOKEN}x`);
+  const request = { parent: place.parent };
+  const [info] = await refused(UNAUTHENTICATED, "not valid", liar, "listQueues", request);
+  assert.deepEqual([info.reason, info.domain], ["ACCESS_TOKEN_INVALID", "googleapis.com"]);
+  assert.equal(info.metadata.method, `google.cloud.tasks.${api.version}.CloudTasks.ListQueues`);
+  await liar.made.close();
+  ok(`${api.said}: refusals carry details`);
 }
 
 async function dispatch(api, place) {
@@ -303,14 +409,24 @@ async function dispatch(api, place) {
   ok(`${api.said}: tasks are sent, tokens are verified`);
 }
 
+// No method is forgotten, and none is new.
+function complete(api) {
+  const known = methodsOf(api.made);
+  assert.ok(known.length > 20, `only ${known.length} methods were found`);
+  assert.deepEqual(known.filter((method) => !api.called.has(method)), []);
+  ok(`${api.said}: all ${known.length} methods were called`);
+}
+
 for (const version of VERSIONS) {
   for (const transport of ["grpc", "rest"]) {
     const api = caller(version, transport);
-    const parent = `projects/conformance-${fresh()}/locations/us-central1`;
-    const place = { parent, queue: (id) => `${parent}/queues/${id}` };
-    for (const step of [queues, iam, waitingTasks, batches, surroundings, pull, dispatch]) {
+    const project = `projects/conformance-${fresh()}`;
+    const parent = `${project}/locations/us-central1`;
+    const place = { project, parent, queue: (id) => `${parent}/queues/${id}` };
+    for (const step of [queues, iam, waitingTasks, batches, surroundings, pull, upload, refusals, dispatch]) {
       await step(api, place);
     }
+    complete(api);
     await api.made.close();
   }
 }

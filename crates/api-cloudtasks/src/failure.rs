@@ -327,3 +327,34 @@ fn http_status(code: Code) -> StatusCode {
         Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_the_names_and_statuses_that_clients_know() {
+        for (number, name, http) in [
+            (0, "OK", 200),
+            (1, "CANCELLED", 499),
+            (2, "UNKNOWN", 500),
+            (3, "INVALID_ARGUMENT", 400),
+            (4, "DEADLINE_EXCEEDED", 504),
+            (5, "NOT_FOUND", 404),
+            (6, "ALREADY_EXISTS", 409),
+            (7, "PERMISSION_DENIED", 403),
+            (8, "RESOURCE_EXHAUSTED", 429),
+            (9, "FAILED_PRECONDITION", 400),
+            (10, "ABORTED", 409),
+            (11, "OUT_OF_RANGE", 400),
+            (12, "UNIMPLEMENTED", 501),
+            (13, "INTERNAL", 500),
+            (14, "UNAVAILABLE", 503),
+            (15, "DATA_LOSS", 500),
+            (16, "UNAUTHENTICATED", 401),
+        ] {
+            let code = Code::from_i32(number);
+            assert_eq!((code_name(code), http_status(code).as_u16()), (name, http));
+        }
+    }
+}

@@ -5,6 +5,7 @@ use taskyard_engine::stacks::{self as engine, Agent, NewAgent, Wish};
 use taskyard_store::Key;
 use uuid::Uuid;
 
+use crate::assignment;
 use crate::caller::{Right, Who};
 use crate::problem::Problem;
 use crate::queue::DEFAULT;
@@ -12,7 +13,7 @@ use crate::reply::Reply;
 use crate::request::Payload;
 use crate::secret::{self, Purpose};
 use crate::service::Asked;
-use crate::state::LOST_AFTER;
+use crate::state::{JobState, LOST_AFTER};
 
 /// The path below which agents find us, and what they must be told in seconds; zero would be the
 /// end of them.
@@ -87,7 +88,9 @@ pub(crate) async fn register(asked: &Asked<'_>) -> Result<Reply, Problem> {
         name,
         queue_key,
         registrant: vouched,
+        takes_any: only_task.is_none() && !payload.flag("ignore_in_dispatches")?,
         only_task,
+        tags: tags.clone(),
     };
     let answer = json!({
         "id": new.id,
@@ -177,7 +180,10 @@ pub(crate) async fn ping(asked: &Asked<'_>) -> Result<Reply, Problem> {
         renew(asked, agent).await?;
     }
     Ok(Reply::ok(&match agent.wish {
-        Wish::Nothing => json!({}),
+        Wish::Nothing => match assignment::next(asked, agent).await? {
+            Some(job) => json!({"job": {"id": job, "state": JobState::Assigned.as_str()}}),
+            None => json!({}),
+        },
         Wish::Pause => json!({"action": "pause", "message": "paused by request"}),
         Wish::Disconnect => json!({"action": "disconnect", "message": "stopped by request"}),
     }))

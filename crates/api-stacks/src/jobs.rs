@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::try_join_all;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use taskyard_engine::stacks::{self as engine, Definition, Listed, Position};
@@ -28,6 +29,10 @@ const PAGE: usize = 1000;
 /// How long a reservation lasts without being told, and at most.
 const RESERVATION: Duration = Duration::from_mins(15);
 const LONGEST_RESERVATION: i64 = 3600;
+
+/// Portions in which the definitions of a page are read at the same time: a store reads with two
+/// threads at least.
+const READ_SIDE_BY_SIDE: usize = 2;
 
 /// The name under which a stack reserves.
 pub(crate) fn owner(stack_key: &str) -> String {
@@ -101,20 +106,10 @@ async fn write_jobs(
         .map(|(job, _)| job.task_id.clone())
         .collect();
     if !missing.is_empty() {
-        let key = queue_key.to_owned();
-        let read = asked.store().read(move |tx| {
-            let definitions = engine::definitions(tx, &missing)?;
-            Ok(definitions
-                .into_iter()
-                .map(|definition| {
-                    let card = Card::new(&definition, &key).map(Arc::new);
-                    (definition.task_id, card)
-                })
-                .collect::<Vec<_>>())
-        });
-        let mut made = HashMap::new();
-        for (task_id, card) in read.await? {
-            let card = card?;
+        let portions = missing.chunks(missing.len().div_ceil(READ_SIDE_BY_SIDE));
+        let reads = portions.map(|ids| read_cards(asked, queue_key, ids.to_vec()));
+        let mut made = HashMap::with_capacity(missing.len());
+        for (task_id, card) in try_join_all(reads).await?.into_iter().flatten() {
             cards.put(task_id.clone(), Arc::clone(&card));
             made.insert(task_id, card);
         }
@@ -139,6 +134,26 @@ async fn write_jobs(
     }
     body.push(b']');
     Ok(body)
+}
+
+/// The cards of these tasks, as far as they exist.
+async fn read_cards(
+    asked: &Asked<'_>,
+    queue_key: &str,
+    task_ids: Vec<String>,
+) -> Result<Vec<(String, Arc<Card>)>, Problem> {
+    let key = queue_key.to_owned();
+    let read = asked.store().read(move |tx| {
+        let definitions = engine::definitions(tx, &task_ids)?;
+        Ok(definitions
+            .into_iter()
+            .map(|definition| {
+                let card = Card::new(&definition, &key)?;
+                Ok((definition.task_id, Arc::new(card)))
+            })
+            .collect::<Result<Vec<_>, Problem>>())
+    });
+    read.await?
 }
 
 fn write_cursor(at: Position) -> String {

@@ -10,6 +10,7 @@
 mod agents;
 mod annotations;
 mod artifacts;
+mod assignment;
 mod caller;
 mod card;
 mod finish;

@@ -42,6 +42,7 @@ pub(crate) enum Call {
     ResumeAgent,
     // The job of an agent.
     AcquireJob,
+    AcceptJob,
     StartJob,
     LogChunk,
     HeaderTimes,
@@ -127,6 +128,7 @@ const ROUTES: &[Row] = &[
     ("POST", "pause", Call::PauseAgent),
     ("POST", "resume", Call::ResumeAgent),
     ("PUT", "jobs/{}/acquire", Call::AcquireJob),
+    ("PUT", "jobs/{}/accept", Call::AcceptJob),
     ("PUT", "jobs/{}/start", Call::StartJob),
     ("POST", "jobs/{}/chunks", Call::LogChunk),
     ("POST", "jobs/{}/header_times", Call::HeaderTimes),

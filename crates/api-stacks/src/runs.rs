@@ -26,8 +26,17 @@ fn not_for_you(text: String) -> Problem {
     Problem::Invalid(text)
 }
 
-/// Gives a job to the agent that was started for it.
-pub(crate) async fn acquire(asked: &Asked<'_>) -> Result<Reply, Problem> {
+/// How an agent comes to its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// It was started for this one.
+    ByName,
+    /// It asked for any, and was told of this one.
+    Assigned,
+}
+
+/// Gives a job to an agent.
+pub(crate) async fn take(asked: &Asked<'_>, taking: Taking) -> Result<Reply, Problem> {
     let agent = asked.agent()?.clone();
     let uuid = asked.segment(0);
     let unknown = || not_for_you(format!("No job found with the uuid {uuid}"));
@@ -46,7 +55,11 @@ pub(crate) async fn acquire(asked: &Asked<'_>) -> Result<Reply, Problem> {
     let acquired = asked
         .store()
         .write(task::group_key(&definition.group_id), move |tx| {
-            engine::acquire(tx, now, &id, &for_agent, &hash, until)
+            let take = match taking {
+                Taking::ByName => engine::acquire,
+                Taking::Assigned => engine::accept,
+            };
+            take(tx, now, &id, &for_agent, &hash, until)
         })
         .await?;
     match acquired {
@@ -268,11 +281,15 @@ pub(crate) async fn finish(asked: &Asked<'_>) -> Result<Reply, Problem> {
     })
     .to_string();
     let (now, expires_at) = (asked.now, definition.expires);
+    let is_last = asked.payload()?.flag("ignore_agent_in_dispatches")?;
     asked
         .store()
         .write(task::group_key(&definition.group_id), move |tx| {
             // The task first, as everybody locks it; then what hangs on it.
             engine::lock_job(tx, &job)?;
+            if is_last {
+                engine::ignore_in_dispatches(tx, &job.agent_id)?;
+            }
             log::record(tx, now, &job, &kept)?;
             if engine::end(tx, now, &job, resolved)? == Ending::Resolved {
                 let event = NewEvent {

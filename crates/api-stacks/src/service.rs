@@ -23,6 +23,7 @@ use crate::queue::QueueMap;
 use crate::reply::Reply;
 use crate::request::Payload;
 use crate::route::{self, Call};
+use crate::runs::Taking;
 use crate::{
     agents, annotations, artifacts, finish, jobs, log, meta_data, metrics, notifications, runs,
     stacks, tokens,
@@ -242,7 +243,8 @@ impl Asked<'_> {
             Call::StopAgent => agents::wish(self, engine::Wish::Disconnect).await,
             Call::PauseAgent => agents::wish(self, engine::Wish::Pause).await,
             Call::ResumeAgent => agents::wish(self, engine::Wish::Nothing).await,
-            Call::AcquireJob => runs::acquire(self).await,
+            Call::AcquireJob => runs::take(self, Taking::ByName).await,
+            Call::AcceptJob => runs::take(self, Taking::Assigned).await,
             Call::StartJob => runs::start(self).await,
             Call::JobState => runs::state(self).await,
             Call::UpdateJob => runs::update(self).await,

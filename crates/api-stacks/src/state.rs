@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taskyard_engine::Timestamp;
-use taskyard_engine::stacks::Standing;
+use taskyard_engine::stacks::{Standing, is_assignment};
 use taskyard_engine::task::{Exception, Run, State};
 
 /// An agent that was not heard of for this long is lost.
@@ -15,6 +15,7 @@ pub(crate) enum JobState {
     Waiting,
     Scheduled,
     Reserved,
+    Assigned,
     Accepted,
     Running,
     Finished,
@@ -33,6 +34,7 @@ impl JobState {
             JobState::Waiting => "waiting",
             JobState::Scheduled => "scheduled",
             JobState::Reserved => "reserved",
+            JobState::Assigned => "assigned",
             JobState::Accepted => "accepted",
             JobState::Running => "running",
             JobState::Finished => "finished",
@@ -52,17 +54,12 @@ impl JobState {
         };
         match run.state {
             State::Unscheduled => JobState::Waiting,
-            State::Pending => {
-                let is_reserved = job
-                    .reservation
-                    .as_ref()
-                    .is_some_and(|reservation| reservation.until > now);
-                if is_reserved {
-                    JobState::Reserved
-                } else {
-                    JobState::Scheduled
-                }
-            }
+            State::Pending => match &job.reservation {
+                Some(reservation) if reservation.until <= now => JobState::Scheduled,
+                Some(reservation) if is_assignment(reservation) => JobState::Assigned,
+                Some(_) => JobState::Reserved,
+                None => JobState::Scheduled,
+            },
             State::Running => match &job.agent {
                 Some(agent) if agent.started_at.is_none() => JobState::Accepted,
                 Some(agent) if agent.timeout_at.is_some_and(|at| at <= now) => JobState::TimingOut,

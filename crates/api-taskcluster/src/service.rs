@@ -437,17 +437,10 @@ fn parse(bytes: &[u8], is_json: bool, info: &mut RequestInfo) -> Result<Value, A
 /// Whether a JSON text may have `\u0000` in a string. PostgreSQL cannot store one. An escaped
 /// backslash before `u0000` is a false alarm worth looking at closely, so backslashes are counted.
 fn has_nul(json: &[u8]) -> bool {
-    json.windows(6).enumerate().any(|(at, window)| {
-        window == br"\u0000" && {
-            let before = json.get(..at).unwrap_or_default();
-            before
-                .iter()
-                .rev()
-                .take_while(|byte| **byte == b'\\')
-                .count()
-                % 2
-                == 0
-        }
+    memchr::memmem::find_iter(json, br"\u0000").any(|at| {
+        let before = json.get(..at).unwrap_or_default();
+        let is_backslash = |byte: &&u8| **byte == b'\\';
+        before.iter().rev().take_while(is_backslash).count() % 2 == 0
     })
 }
 

@@ -539,15 +539,148 @@ async fn a_file_is_uploaded_as_a_form_to_where_the_server_says() {
     );
 }
 
+/// Calls everything there is, with `.await` or without.
+macro_rules! call_everything {
+    ($stacks:expr $(, $await:ident)?) => {{
+        let stacks = $stacks;
+        let stack = NewStack::new("s", "default").metadata("a", "b");
+        let ids = vec![JOB.to_owned(), OTHER.to_owned()];
+        let minute = Some(Duration::from_mins(1));
+        assert_eq!(stacks.register(&stack)$(.$await)?.unwrap().key, "s");
+        let page = stacks.scheduled_jobs(&ScheduledJobs::new("s", "default"))$(.$await)?.unwrap();
+        assert_eq!(page.jobs.len(), 0);
+        let reserved = stacks.reserve("s", ids.clone(), minute)$(.$await)?.unwrap();
+        assert_eq!(reserved.reserved, [JOB]);
+        assert_eq!(stacks.job("s", JOB)$(.$await)?.unwrap().command, "x");
+        let states = stacks.job_states("s", &ids)$(.$await)?.unwrap();
+        assert_eq!(states.get(JOB), Some(&JobState::Running));
+        let state = stacks.job_state("s", JOB)$(.$await)?.unwrap();
+        assert_eq!(state.value, Some(JobState::Running));
+        stacks.finish("s", JOB, &FinishedJob::exited(0, "done"))$(.$await)?.unwrap();
+        let told = stacks.notify("s", &[Notification::new(JOB, "note")])$(.$await)?.unwrap();
+        assert_eq!(told.errors.len(), 0);
+        let tokens = stacks.job_acquisition_tokens("s", ids, minute)$(.$await)?.unwrap();
+        assert_eq!(tokens.not_issued, [OTHER]);
+        assert_eq!(stacks.token()$(.$await)?.unwrap().uuid, "u");
+        assert_eq!(stacks.metrics()$(.$await)?.unwrap().jobs.all.total, 7);
+        stacks.deregister("s")$(.$await)?.unwrap();
+        // Refused by the server, and by the client itself.
+        assert_eq!(stacks.without_retry().token()$(.$await)?.unwrap_err().status(), Some(500));
+        let never = stacks.with_retry(Retry::never()).with_timeout(Duration::from_secs(9));
+        assert_eq!(never.token()$(.$await)?.unwrap_err().status(), Some(500));
+        assert!(stacks.deregister("")$(.$await)?.is_err());
+    }};
+}
+
 #[test]
 fn the_same_works_without_async() {
+    let ok = |body: &str| json("200 OK", body);
+    let failed = || json("500 Internal Server Error", "{}");
+    let states = format!(r#"{{"states":{{"{JOB}":"running"}}}}"#);
+    let once = [
+        json(
+            "201 Created",
+            r#"{"id":"i","organization_uuid":"o","cluster_queue_key":"default","key":"s","type":"custom","metadata":{},"last_connected_on":null,"state":"connected"}"#,
+        ),
+        ok(
+            r#"{"jobs":[],"cluster_queue":{"id":"q"},"page_info":{"has_next_page":false,"end_cursor":null}}"#,
+        ),
+        ok(&format!(
+            r#"{{"reserved":["{JOB}"],"not_reserved":["{OTHER}"]}}"#
+        )),
+        ok(r#"{"id":"j","env":{},"command":"x"}"#),
+        ok(&states),
+        ok(&states),
+        ok("{}"),
+        ok(r#"{"errors":[]}"#),
+        json(
+            "201 Created",
+            &format!(r#"{{"job_acquisition_tokens":[],"not_issued":["{OTHER}"]}}"#),
+        ),
+        ok(r#"{"uuid":"u"}"#),
+        ok(r#"{"jobs":{"total":7}}"#),
+        ("204 No Content", String::new(), Vec::new()),
+        failed(),
+        failed(),
+    ];
+    let answers = once.iter().chain(&once).cloned().collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(answering(r#"{"uuid":"u","reserved":["a"]}"#));
-    let stacks = blocking::Stacks::new(options(&server)).unwrap();
-    assert_eq!(stacks.token().unwrap().uuid, "u");
-    let jobs = stacks.reserve("s", vec!["a".to_owned()], None).unwrap();
-    assert_eq!(jobs.reserved, ["a"]);
-    assert!(stacks.without_retry().deregister("").is_err());
+    let server = runtime.block_on(StandIn::start(answers));
+    runtime.block_on(async { call_everything!(stacks(&server), await) });
+    call_everything!(blocking::Stacks::new(options(&server)).unwrap());
+    let seen: Vec<(String, String)> = server.seen().iter().map(said).collect();
+    assert_eq!(seen.len(), 2 * once.len());
+    assert_eq!(seen[..once.len()], seen[once.len()..]);
+}
+
+#[tokio::test]
+async fn a_program_names_itself_and_waits_no_longer_than_it_wants_to() {
+    let server = answering(r#"{"uuid":"u"}"#).await;
+    let named = options(&server).with_user_agent_prefix("controller/1");
+    Stacks::new(named).unwrap().token().await.unwrap();
+    let agent = &server.seen()[0].headers["user-agent"];
+    assert!(
+        agent.starts_with("controller/1 taskyard-stacks/"),
+        "{agent}"
+    );
+
+    // Somebody who takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/v3", silent.local_addr().unwrap());
+    let moment = Duration::from_millis(20);
+    let impatient = Options::new("t")
+        .with_base_url(base)
+        .with_timeout(moment)
+        .with_retry(Retry::never());
+    let stacks = Stacks::new(impatient).unwrap();
+    let error = stacks.token().await.unwrap_err();
+    assert!(error.is_transient() && error.status().is_none(), "{error}");
+    // Of a single call, too.
+    let error = stacks.with_timeout(moment).metrics().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn an_agent_accepts_the_job_that_it_is_handed() {
+    let server = StandIn::start(vec![
+        json("200 OK", r#"{"access_token":"bkaa_x"}"#),
+        json(
+            "200 OK",
+            &format!(r#"{{"job":{{"id":"{JOB}","state":"assigned"}}}}"#),
+        ),
+        json("200 OK", &format!(r#"{{"id":"{JOB}","token":"bkaj_y"}}"#)),
+        json("422 Unprocessable Entity", r#"{"message":"gone"}"#),
+    ])
+    .await;
+    let new = NewAgent {
+        name: "n".to_owned(),
+        hostname: String::new(),
+        os: String::new(),
+        arch: String::new(),
+        script_eval_enabled: true,
+        ignore_in_dispatches: false,
+        version: String::new(),
+        build: String::new(),
+        meta_data: Vec::new(),
+        pid: 1,
+        features: Vec::new(),
+    };
+    let agent = stacks(&server)
+        .agents()
+        .unwrap()
+        .register(&new)
+        .await
+        .unwrap();
+    let handed = agent.ping().await.unwrap().job.unwrap();
+    assert_eq!(handed.id, JOB);
+    assert_eq!(agent.accept(&handed.id).await.unwrap().unwrap().job.id, JOB);
+    assert!(agent.accept(OTHER).await.unwrap().is_none());
+    let seen = server.seen();
+    assert_eq!(
+        (seen[2].method.as_str(), seen[2].target.as_str()),
+        ("PUT", format!("/v3/jobs/{JOB}/accept").as_str())
+    );
+    assert_eq!(seen[2].headers["authorization"], "Token bkaa_x");
 }
 
 /// Lines of the log, as they would be shown.

@@ -5,6 +5,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use serde_json::Value;
 use taskyard_events::exchange::{Exchange, Word, parse, routes};
@@ -219,4 +221,76 @@ proptest! {
         index.bind("x", &pattern, 1);
         prop_assert_eq!(index.matching("x", [key.as_str()]).is_empty(), !matches(&pattern, &key));
     }
+}
+
+/// Bindings as listeners make them: of single tasks, of routes, of everything of a group.
+fn many_bindings() -> Vec<String> {
+    let mut bindings: Vec<String> = (0..10_000)
+        .map(|at| match at % 5 {
+            0 => format!("primary.task{at}.*.*.*.*.*.*.*.#"),
+            1 => format!("route.index.project.p{at}.#"),
+            2 => format!("primary.*.*.*.*.*.*.*.group{}.#", at % 100),
+            3 => format!("#.worker{at}.#"),
+            _ => format!("route.*.project.*.revision{at}"),
+        })
+        .collect();
+    bindings.push("#".to_owned());
+    bindings
+}
+
+#[test]
+fn ten_thousand_bindings_are_found_at_the_cost_of_those_that_match() {
+    let bindings = many_bindings();
+    let mut index = Index::default();
+    for (at, pattern) in bindings.iter().enumerate() {
+        index.bind("x", pattern, at);
+    }
+    assert_eq!(index.len(), bindings.len());
+    let messages: Vec<[String; 2]> = (0..12)
+        .map(|at| {
+            [
+                format!(
+                    "primary.task{}.0.g.worker{}.p.w.s.group{at}._",
+                    at * 5,
+                    at * 5 + 3
+                ),
+                format!("route.index.project.p{}.revision{}", at * 5 + 1, at * 5 + 4),
+            ]
+        })
+        .collect();
+    // The better of two times, as the machine may be at something else.
+    let (mut by_index, mut one_by_one) = (Duration::MAX, Duration::MAX);
+    for _ in 0..2 {
+        let began = Instant::now();
+        let found: Vec<Vec<usize>> = messages
+            .iter()
+            .map(|keys| index.matching("x", keys.iter().map(String::as_str)))
+            .collect();
+        by_index = by_index.min(began.elapsed());
+        let began = Instant::now();
+        let expected: Vec<Vec<usize>> = messages
+            .iter()
+            .map(|keys| {
+                let wanted = |pattern: &String| keys.iter().any(|key| matches(pattern, key));
+                let all = bindings.iter().enumerate();
+                all.filter(|(_, pattern)| wanted(pattern))
+                    .map(|(at, _)| at)
+                    .collect()
+            })
+            .collect();
+        one_by_one = one_by_one.min(began.elapsed());
+        assert_eq!(found, expected);
+        assert!(
+            found.iter().all(|found| found.len() >= 4),
+            "each kind is met"
+        );
+    }
+    assert!(
+        by_index * 10 < one_by_one,
+        "{by_index:?} instead of {one_by_one:?}"
+    );
+    for (at, pattern) in bindings.iter().enumerate() {
+        index.unbind("x", pattern, at);
+    }
+    assert!(index.is_empty());
 }

@@ -1,5 +1,8 @@
 //! What happens to every request on its way in and out: it gets an id, a panic becomes an answer,
 //! and the answer is counted.
+//!
+//! What answers is a [`Door`]: a router is one, and whoever has hot paths puts a plainer one before
+//! it.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -11,13 +14,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Request, StatusCode, header};
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tower::Service as _;
 use tracing::Instrument as _;
 
 use crate::request_id;
+use crate::watched::Watched;
 use crate::{RequestId, Traffic};
 
 /// Headers by which proxies tell how a request reached them. From anybody else they are a lie, or
@@ -29,19 +34,43 @@ const FORWARDED: [&str; 4] = [
     "x-forwarded-host",
 ];
 
-/// A router and the figures its traffic is counted in. Cheap to clone.
-#[derive(Debug, Clone)]
+/// What answers requests.
+pub trait Door: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(self: Arc<Self>, request: Request<Body>) -> BoxFuture<'static, Response>;
+}
+
+impl Door for Router {
+    fn answer(self: Arc<Self>, request: Request<Body>) -> BoxFuture<'static, Response> {
+        let mut router = Router::clone(&self);
+        Box::pin(async move {
+            let Ok(response) = router.call(request).await;
+            response
+        })
+    }
+}
+
+/// A door and the figures its traffic is counted in. Cheap to clone.
+#[derive(Clone)]
 pub struct Entrance {
-    router: Router,
+    door: Arc<dyn Door>,
     traffic: Arc<Traffic>,
     proxies: Arc<[IpNet]>,
 }
 
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entrance")
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Entrance {
-    /// Leads to `router` and counts in `traffic`.
-    pub fn new(router: Router, traffic: Traffic) -> Self {
+    /// Leads to `door` and counts in `traffic`.
+    pub fn new(door: impl Door, traffic: Traffic) -> Self {
         Self {
-            router,
+            door: Arc::new(door),
             traffic: Arc::new(traffic),
             proxies: Arc::default(),
         }
@@ -69,7 +98,7 @@ impl Entrance {
         is_proxied: bool,
     ) -> Result<Response, Infallible> {
         let Self {
-            mut router,
+            door,
             traffic,
             proxies: _,
         } = self;
@@ -85,20 +114,30 @@ impl Entrance {
         let method = request.method().clone();
         // Kept for the log; cloning a Uri shares its bytes.
         let uri = request.uri().clone();
+        let version = request.version();
+        let request = request.map(Watched::new);
+        let body = request.body().ended();
+        let request = request.map(Body::new);
         let span = tracing::debug_span!("request", %id, %method, path = uri.path());
 
-        let answered = AssertUnwindSafe(async { router.call(request).await })
+        let answered = AssertUnwindSafe(async move { door.answer(request).await })
             .catch_unwind()
             .instrument(span)
             .await;
         let panicked = answered.is_err();
         let mut response = match answered {
-            Ok(Ok(response)) => response,
+            Ok(response) => response,
             Err(_panic) => internal_error(id),
         };
         response
             .headers_mut()
             .insert(request_id::HEADER, id.header_value());
+        // What is left of the body stands where the next request would begin, so the connection
+        // ends, and a client that wants to send another is told so before it does.
+        if version == Version::HTTP_11 && !body.is_ended() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
 
         let status = response.status();
         let took = arrived.elapsed();

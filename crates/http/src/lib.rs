@@ -22,9 +22,10 @@ mod limits;
 mod listener;
 mod request_id;
 mod traffic;
+mod watched;
 mod wire;
 
-pub use self::entrance::Entrance;
+pub use self::entrance::{Door, Entrance};
 pub use self::limits::Limits;
 pub use self::listener::{Drained, serve};
 pub use self::request_id::RequestId;

@@ -84,12 +84,6 @@ impl Durability {
         None
     }
 
-    /// Whether no commit waits for the disk.
-    pub(crate) fn is_disk_free(&self) -> bool {
-        let state = self.state.lock();
-        state.ended == state.durable
-    }
-
     /// Waits while the disk is busy with earlier commits and there is `nothing_to_do`; `false` once
     /// it is free.
     pub(crate) fn wait_for_disk(&self, nothing_to_do: impl FnOnce() -> bool) -> bool {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::driver::Driver;
-use crate::durability::Durability;
 use crate::error::Error;
 use crate::job::Job;
 use crate::store::Shared;
@@ -22,8 +21,6 @@ pub(crate) struct BatchLimits {
     pub(crate) duration: Duration,
 }
 
-/// A batch of so many is worth no division: a commit costs as much as a few closures.
-const SMALLEST_SHARE: usize = 16;
 /// How long a closure is run again and again because others are in its way.
 const CONTENDED_FOR: Duration = Duration::from_secs(5);
 /// How long a lost PostgreSQL may stay away before callers are told to come back later.
@@ -82,7 +79,6 @@ impl<D: Driver> Writer<D> {
             first.refuse(error);
             return;
         }
-        let share = self.share();
         let mut effects = Effects::default();
         let mut wrote = false;
         let mut done: Vec<Box<dyn Job>> = Vec::new();
@@ -112,7 +108,7 @@ impl<D: Driver> Writer<D> {
             }
             let taken = done.len() + overtaken.len();
             if taken < self.limits.closures && started.elapsed() < self.limits.duration {
-                next = self.next(taken >= share);
+                next = self.next();
             }
         }
         let outcome = match failed {
@@ -142,25 +138,14 @@ impl<D: Driver> Writer<D> {
         }
     }
 
-    /// How many closures are enough for a disk that is free: half of those that wait. While it
-    /// keeps them, the other half runs and the callers of the first go on. All in one batch would
-    /// make everybody wait for the closures first, and then for the disk.
-    fn share(&self) -> usize {
-        self.jobs.len().div_ceil(2).max(SMALLEST_SHARE)
-    }
-
-    /// The next closure of a batch: one that waits, or one that comes while the disk is busy. None
-    /// if the batch has `enough` and the disk is free.
-    fn next(&mut self, enough: bool) -> Option<Box<dyn Job>> {
+    /// The next closure of a batch: one that waits, or one that comes while the disk is busy.
+    fn next(&mut self) -> Option<Box<dyn Job>> {
         loop {
-            let durability = self.shared.durability();
-            if enough && durability.is_some_and(Durability::is_disk_free) {
-                return None;
-            }
             if let Ok(job) = self.jobs.try_recv() {
                 return Some(job);
             }
-            if !durability?.wait_for_disk(|| self.jobs.is_empty()) {
+            let durability = self.shared.durability()?;
+            if !durability.wait_for_disk(|| self.jobs.is_empty()) {
                 return None;
             }
         }

@@ -31,7 +31,7 @@ use crate::background::Background;
 use crate::ceiling;
 use crate::cloud;
 use crate::config::{Artifacts, Database, ServeConfig};
-use crate::doors::Doors;
+use crate::doors::{self, Alone, Doors};
 use crate::figures::Figures;
 use crate::job_artifacts::JobArtifacts;
 use crate::queue_figures;
@@ -201,24 +201,12 @@ pub(crate) async fn assemble(
         rate_limits: config.stacks_rate_limits,
         dev: config.dev,
     });
-    let doors = Doors {
-        auth,
-        events,
-        object,
-        queue,
-        transfers,
-        references,
-        taskstore: taskstore.clone(),
-        cloudtasks,
-        stacks: stacks.clone(),
-    };
-
     background.run(figures.clone().keep_up());
     let following = Arc::clone(&directory);
     background.run(async move { following.follow().await });
     background.run(auth::upkeep(Arc::clone(&directory), clock.clone()));
     background.run(queue::upkeep(files.clone(), store.clone(), clock.clone()));
-    background.run(stacks.upkeep());
+    background.run(stacks.clone().upkeep());
     let timer = Timer::new(store.clone(), clock.clone(), Arc::new(files));
     // The background drops what still runs when the server ends.
     background.run(BuiltIn::succeed(store.clone(), clock.clone()).run());
@@ -244,20 +232,25 @@ pub(crate) async fn assemble(
     if std::env::var_os("TASKYARD_BENCH").is_some() {
         router = router.merge(ceiling::routes());
     }
-    let router = router
+    let unknown = cloudtasks.clone();
+    let pages = router
         .method_not_allowed_fallback(not_found)
-        .fallback(move |request| {
-            let doors = doors.clone();
-            async move { doors.answer(request).await }
-        });
+        .fallback(move |request| doors::others(unknown.clone(), Arc::clone(&references), request));
+    let doors = Doors {
+        auth,
+        events,
+        object,
+        queue,
+        transfers,
+        taskstore: taskstore.clone(),
+        cloudtasks,
+        stacks,
+        pages: Arc::new(pages),
+    };
     let proxies = &config.trusted_proxies;
-    let entrance = Entrance::new(router, Traffic::of(APIS)).trusting(proxies);
-    let alone = Router::new().fallback(move |request| {
-        let taskstore = taskstore.clone();
-        async move { taskstore.answer("", request).await }
-    });
+    let entrance = Entrance::new(doors, Traffic::of(APIS)).trusting(proxies);
     let alone = Entrance::new(
-        alone,
+        Alone(taskstore),
         Traffic::of(&[Api {
             prefix: "/",
             name: "taskstore",

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::BoxFuture;
 use http::{Request, StatusCode, header};
 use taskyard_api_cloudtasks::CloudTasks;
 use taskyard_api_stacks::Stacks;
@@ -13,20 +15,26 @@ use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
 use taskyard_api_taskcluster::{References, Service};
 use taskyard_api_taskstore::Taskstore;
+use taskyard_http::Door;
 
-/// Every API of the server.
-#[derive(Debug, Clone)]
+/// Every API of the server, and its other pages.
+#[derive(Debug)]
 pub(crate) struct Doors {
     pub(crate) auth: Arc<Service<Auth>>,
     pub(crate) events: Events,
     pub(crate) object: Arc<Service<Objects>>,
     pub(crate) queue: Arc<Service<Queue>>,
     pub(crate) transfers: Arc<Transfers>,
-    pub(crate) references: Arc<References>,
     pub(crate) taskstore: Taskstore,
     pub(crate) cloudtasks: CloudTasks,
     pub(crate) stacks: Stacks,
+    /// What is below no API's prefix.
+    pub(crate) pages: Arc<Router>,
 }
+
+/// Taskstore alone, at the root of a listener of its own.
+#[derive(Debug)]
+pub(crate) struct Alone(pub(crate) Taskstore);
 
 /// The prefixes of Taskcluster's services, in any case.
 const AUTH: &str = "/api/auth/v1";
@@ -37,45 +45,63 @@ const TASKSTORE: &str = "/taskstore";
 /// Where stacks and agents are.
 const STACKS: &str = "/v3";
 
-impl Doors {
-    /// Answers a request that no fixed route took.
-    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+impl Door for Doors {
+    fn answer(self: Arc<Self>, request: Request<Body>) -> BoxFuture<'static, Response> {
         let path = request.uri().path();
         if is_below(path, AUTH) {
-            return self.auth.answer(request).await;
+            return Box::pin(async move { self.auth.answer(request).await });
         }
         if is_below(path, Events::prefix()) {
-            return self.events.answer(request).await;
+            return Box::pin(async move { self.events.answer(request).await });
         }
         if is_below(path, OBJECT) {
-            return self.object.answer(request).await;
+            return Box::pin(async move { self.object.answer(request).await });
         }
         if is_below(path, QUEUE) {
-            return self.queue.answer(request).await;
+            return Box::pin(async move { self.queue.answer(request).await });
         }
         if path.starts_with(self.transfers.prefix()) {
-            return self.transfers.answer(request).await;
+            return Box::pin(async move { self.transfers.answer(request).await });
         }
         if path
             .strip_prefix(TASKSTORE)
             .is_some_and(|rest| rest.starts_with('/'))
         {
-            return self.taskstore.answer(TASKSTORE, request).await;
+            return Box::pin(async move { self.taskstore.answer(TASKSTORE, request).await });
         }
-        if CloudTasks::takes(path) || CloudTasks::is_grpc(&request) {
-            return self.cloudtasks.answer(request).await;
+        if CloudTasks::takes(path) {
+            return Box::pin(async move { self.cloudtasks.answer(request).await });
         }
         if is_below(path, STACKS) {
-            return self.stacks.answer(STACKS, request).await;
+            return Box::pin(async move { self.stacks.answer(STACKS, request).await });
         }
-        if path.starts_with("/references/") || path.starts_with("/schemas/") {
-            return self.references.answer(path);
-        }
-        match path {
-            "/__lbheartbeat__" | "/__heartbeat__" => json("{}"),
-            "/robots.txt" => "User-Agent: *\nDisallow: /\n".into_response(),
-            _ => (StatusCode::NOT_FOUND, json(r#"{"error":"Not found"}"#)).into_response(),
-        }
+        Arc::clone(&self.pages).answer(request)
+    }
+}
+
+impl Door for Alone {
+    fn answer(self: Arc<Self>, request: Request<Body>) -> BoxFuture<'static, Response> {
+        Box::pin(async move { self.0.answer("", request).await })
+    }
+}
+
+/// Answers what is below no API's prefix and no page of its own.
+pub(crate) async fn others(
+    cloudtasks: CloudTasks,
+    references: Arc<References>,
+    request: Request<Body>,
+) -> Response {
+    if CloudTasks::is_grpc(&request) {
+        return cloudtasks.answer(request).await;
+    }
+    let path = request.uri().path();
+    if path.starts_with("/references/") || path.starts_with("/schemas/") {
+        return references.answer(path);
+    }
+    match path {
+        "/__lbheartbeat__" | "/__heartbeat__" => json("{}"),
+        "/robots.txt" => "User-Agent: *\nDisallow: /\n".into_response(),
+        _ => (StatusCode::NOT_FOUND, json(r#"{"error":"Not found"}"#)).into_response(),
     }
 }
 

@@ -10,7 +10,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use taskyard_client::taskcluster::Queue;
+use taskyard_client::{Credentials, Method, Options, slugid};
+use taskyard_engine::clock::Clock;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
@@ -63,6 +66,24 @@ async fn create_client(url: &str, name: &str) {
     let arguments = ["access", "--root-url", url, "clients", "create", name];
     let output = soon(taskyard().args(arguments).output()).await.unwrap();
     assert!(output.status.success(), "{output:?}");
+}
+
+async fn create_task(url: &str) -> String {
+    let options = Options::new(url).with_credentials(Credentials::new(ROOT, TOKEN));
+    let (id, now) = (slugid::nice(), Clock::default().now());
+    let definition = json!({
+        "taskQueueId": "prov/type", "created": now.to_iso(),
+        "deadline": now.plus(Duration::from_hours(1)).to_iso(), "payload": {},
+        "metadata": {
+            "name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com/",
+        },
+    });
+    let queue = Queue::new(options).unwrap();
+    queue
+        .request(Method::PUT, &["task", &id], &[], Some(&definition))
+        .await
+        .unwrap();
+    id
 }
 
 /// `taskyard events tail` under way.
@@ -118,6 +139,30 @@ async fn what_happens_is_printed_also_after_the_server_was_away() {
     let (_server, url) = serve(&data, address).await;
     create_client(&url, "second").await;
     assert_eq!(tail.next().await["payload"]["clientId"], "second");
+
+    // Only what matches one of the patterns is printed.
+    let patterns = [
+        "--pattern",
+        "primary.#",
+        "--pattern",
+        "route.x",
+        "--count",
+        "1",
+    ];
+    let more = [&["--exchange", "task-defined"][..], &patterns].concat();
+    let mut tasks = Tail::start(&url, &more).await;
+    create_client(&url, "third").await;
+    assert_eq!(tail.next().await["payload"]["clientId"], "third");
+    let id = create_task(&url).await;
+    let defined = tasks.next().await;
+    assert_eq!(defined["payload"]["status"]["taskId"], id);
+    assert!(
+        defined["routingKey"]
+            .as_str()
+            .unwrap()
+            .starts_with("primary.")
+    );
+    assert_eq!(soon(tasks.out.next_line()).await.unwrap(), None);
 
     // Who comes later can begin where somebody left off, and stop after so many.
     let after = first["id"].as_str().unwrap();

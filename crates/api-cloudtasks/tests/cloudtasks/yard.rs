@@ -75,6 +75,16 @@ impl Yard {
 
     /// Cloud Tasks on which everybody may do everything, or nobody anything.
     pub(crate) async fn open(kind: Kind, dev: bool) -> Self {
+        Self::start(kind, dev, &[], false).await
+    }
+
+    /// Cloud Tasks on which everybody may do everything in these locations, if tokens are sent to
+    /// `https://` addresses.
+    pub(crate) async fn strict(kind: Kind, locations: &[&str]) -> Self {
+        Self::start(kind, true, locations, true).await
+    }
+
+    async fn start(kind: Kind, dev: bool, locations: &[&str], tokens_need_https: bool) -> Self {
         let database = Database::new(kind);
         let migrations = [
             taskyard_events::MIGRATIONS,
@@ -99,8 +109,8 @@ impl Yard {
             directory: Arc::clone(&directory),
             dev,
             queue_name_reserve: Duration::from_hours(1),
-            locations: Vec::new(),
-            tokens_need_https: false,
+            locations: locations.iter().map(|it| (*it).to_owned()).collect(),
+            tokens_need_https,
             identity: Identity {
                 discovery: json!({"issuer": "https://tasks.example.com"}),
                 keys: json!({"keys": []}),

@@ -7,6 +7,7 @@
 )]
 
 mod agents;
+mod assignments;
 mod builds;
 mod finishes;
 mod jobs;
@@ -16,4 +17,5 @@ mod raw;
 mod rights;
 mod stacks;
 mod tokens;
+mod wire;
 mod yard;

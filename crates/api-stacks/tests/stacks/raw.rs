@@ -54,6 +54,38 @@ pub(crate) async fn send(address: &str, request: &[u8]) -> Answer {
     read(&answer)
 }
 
+/// A connection that is kept open from one request to the next, as the clients keep theirs.
+pub(crate) struct Line {
+    stream: TcpStream,
+}
+
+impl Line {
+    pub(crate) async fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        Line { stream }
+    }
+
+    /// Sends `request`, byte for byte, and reads the one answer to it.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Answer {
+        self.stream.write_all(request).await.expect("it is sent");
+        let mut answer = Vec::new();
+        loop {
+            let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
+            let is_whole = end.is_some_and(|end| {
+                let head = read(&answer[..end + 4]);
+                let length = head.header("content-length").unwrap_or("0");
+                let length: usize = length.parse().expect("a length");
+                answer.len() == end + 4 + length
+            });
+            if is_whole {
+                return read(&answer);
+            }
+            let more = self.stream.read_buf(&mut answer).await.expect("an answer");
+            assert_ne!(more, 0, "the connection was closed within an answer");
+        }
+    }
+}
+
 fn read(answer: &[u8]) -> Answer {
     let end = answer
         .windows(4)

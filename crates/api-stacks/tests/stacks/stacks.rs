@@ -149,14 +149,104 @@ on_both_databases! {
         yard.get(&path).await.expect(200);
     }
 
+    /// Each endpoint has a count of its own, for each stack.
+    async fn every_endpoint_of_a_stack_is_held_to_its_rate(kind) {
+        let yard = Yard::with(kind, Options { rate_limits: true, ..Options::default() }).await;
+        for key in [STACK, "other"] {
+            yard.register(key).await;
+        }
+        let job = "01234567-89ab-4def-8123-456789abcdef";
+        let (none, notes) = (json!({"job_uuids": []}), json!({"notifications": []}));
+        let told = json!({"detail": "x"});
+        for (method, path, body, scope, limit) in [
+            ("GET", "scheduled-jobs?queue_key=default", None, "list-scheduled-jobs", 10),
+            ("PUT", "scheduled-jobs/batch-reserve", Some(&none), "batch-reserve", 10),
+            ("POST", "scheduled_jobs/batch_reserve", Some(&none), "batch-reserve", 10),
+            ("GET", &format!("jobs/{job}"), None, "show-job", 1000),
+            ("POST", "jobs/get-states", Some(&none), "batch-load-job-states", 20),
+            ("POST", &format!("jobs/{job}/finish"), Some(&told), "finish-job", 100),
+            ("POST", &format!("jobs/{job}/fail"), Some(&told), "finish-job", 100),
+            ("POST", "notifications", Some(&notes), "stack-notification", 200),
+            ("POST", &format!("jobs/{job}/stack_notifications"), Some(&told), "stack-notification",
+                200),
+            ("POST", "job-acquisition-tokens", Some(&none), "default", 10),
+            ("POST", "deregister", None, "default", 10),
+        ] {
+            // The second of this endpoint begins with nothing counted.
+            yard.advance(Duration::from_secs(2));
+            for key in [STACK, "other"] {
+                let path = format!("stacks/{key}/{path}");
+                let answer = yard.call(&yard.token, method, &path, body).await;
+                let header = |name: &str| answer.header(&format!("ratelimit-{name}"));
+                assert_ne!(answer.status, 429, "{path}");
+                assert_eq!(header("scope"), Some(scope), "{path}");
+                assert_eq!(header("limit"), Some(limit.to_string().as_str()), "{path}");
+                assert_eq!(header("remaining"), Some((limit - 1).to_string().as_str()), "{path}");
+                assert_eq!(header("reset"), Some("1"), "{path}");
+            }
+        }
+        // What belongs to no stack is not counted.
+        for path in ["token", "metrics"] {
+            let answer = yard.get(path).await;
+            answer.expect(200);
+            assert_eq!(answer.header("ratelimit-scope"), None);
+        }
+    }
+
+    async fn a_thousand_stacks_are_enough_and_those_that_are_lost_or_left_do_not_count(kind) {
+        let yard = Yard::new(kind).await;
+        let now = yard.now();
+        yard.write(move |tx| {
+            for at in 1..1000 {
+                let new = taskyard_engine::stacks::NewStack {
+                    id: format!("id-{at}"),
+                    key: format!("stack-{at}"),
+                    queue_key: "default".to_owned(),
+                    kind: taskyard_engine::stacks::Kind::Custom,
+                    metadata: "{}".to_owned(),
+                };
+                taskyard_engine::stacks::register(tx, now, &new, (1000, now))?;
+            }
+            Ok(())
+        })
+        .await;
+        let new = async |key: &str| {
+            let body = json!({"key": key, "type": "custom", "queue_key": "default"});
+            yard.post("stacks/register", &body).await
+        };
+        assert!(new("more").await.refused(403).contains("1000"));
+        // One that is known may come back at any time.
+        new("stack-7").await.expect(200);
+        yard.call(&yard.token, "POST", "stacks/stack-7/deregister", None).await;
+        new("more").await.expect(201);
+        new("too-many").await.refused(403);
+        yard.advance(Duration::from_mins(5));
+        yard.listed().await;
+        new("too-many").await.refused(403);
+        yard.advance(Duration::from_mins(2));
+        new("enough").await.expect(201);
+    }
+
     async fn paths_that_lead_nowhere_say_so(kind) {
         let yard = Yard::new(kind).await;
         for (method, path) in [
             ("POST", "jobs/01234567-89ab-4def-8123-456789abcdef/pipelines?async=true"),
             ("POST", "jobs/01234567-89ab-4def-8123-456789abcdef/oidc/tokens"),
             ("GET", "jobs/01234567-89ab-4def-8123-456789abcdef/secrets?key=a"),
+            ("GET", "jobs/01234567-89ab-4def-8123-456789abcdef/pipelines/a"),
+            ("PUT", "jobs/01234567-89ab-4def-8123-456789abcdef/promise_failure"),
+            ("POST", "jobs/01234567-89ab-4def-8123-456789abcdef/repository_access_token"),
+            ("POST", "jobs/01234567-89ab-4def-8123-456789abcdef/github_code_access_token"),
+            ("POST", "builds/01234567-89ab-4def-8123-456789abcdef/cancel"),
             ("GET", "cache_registries/a"),
+            ("POST", "cache_registries/a/peek"),
+            ("PUT", "cache_registries/a/store"),
+            ("PUT", "cache_registries/a/commit"),
+            ("POST", "cache_registries/a/retrieve"),
+            ("POST", "cache_registries/a/expire"),
             ("POST", "steps/a/export"),
+            ("PUT", "steps/a"),
+            ("POST", "steps/a/cancel"),
         ] {
             let answer = yard.call(&yard.token, method, path, Some(&json!({}))).await;
             assert!(answer.refused(404).contains("nothing"), "{path}");

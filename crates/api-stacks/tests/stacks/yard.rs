@@ -171,6 +171,11 @@ impl Yard {
         while timer.sweep(now).await.expect("the timer looks") <= now {}
     }
 
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Sends a request whose head has these lines.
     pub(crate) async fn raw(&self, head: &[&str], body: &[u8]) -> Answer {
         let mut request = Vec::new();

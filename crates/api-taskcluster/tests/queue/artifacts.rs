@@ -1,13 +1,18 @@
 //! Artifacts as records: made, replaced, listed, followed.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use taskyard_access::slugid;
 use taskyard_store::on_both_databases;
+use taskyard_store::testing::Kind;
+use tokio::runtime::Handle;
 
 use crate::answer::Answer;
 use crate::groups::pages;
+use crate::histories::for_all;
 use crate::house::{House, merged};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -40,6 +45,89 @@ async fn link(house: &House, id: &str, name: &str, target: &str) {
     create(house, id, name, body).await.granted();
 }
 
+/// What stands under a name in a web of links.
+#[derive(Debug, Clone, Copy)]
+enum Knot {
+    Nothing,
+    /// A link to the knot so much further on, or back to the first ones.
+    Link(usize),
+    Reference,
+    Error,
+}
+
+/// Knots, and whether the caller may see each of them.
+fn web() -> impl Strategy<Value = Vec<(Knot, bool)>> {
+    let knot = prop_oneof![
+        30 => Just(Knot::Link(1)),
+        5 => (0..40_usize).prop_map(Knot::Link),
+        1 => Just(Knot::Nothing),
+        2 => Just(Knot::Reference),
+        1 => Just(Knot::Error),
+    ];
+    prop::collection::vec((knot, prop::bool::weighted(0.98)), 1..40)
+}
+
+/// Where the links lead from the first knot, as statuses of getArtifact and of artifact.
+fn end_of(web: &[(Knot, bool)]) -> (u16, u16) {
+    let (mut at, mut seen) = (0, HashSet::from([0]));
+    loop {
+        let (knot, may) = web[at];
+        match knot {
+            _ if !may => return (403, 403),
+            Knot::Nothing => return (404, 404),
+            Knot::Reference => return (303, 200),
+            Knot::Error => return (424, 200),
+            Knot::Link(by) => {
+                at = (at + by) % web.len();
+                if !seen.insert(at) {
+                    return (400, 400);
+                }
+            }
+        }
+    }
+}
+
+async fn follow(house: &House, id: &str, web: &[(Knot, bool)]) -> Result<(), String> {
+    let prefix = slugid::nice();
+    let name = |at: usize| format!("{prefix}/{at}");
+    let mut scopes = Vec::new();
+    for (at, (knot, may)) in web.iter().enumerate() {
+        match knot {
+            Knot::Nothing => {}
+            Knot::Link(by) => link(house, id, &name(at), &name((at + by) % web.len())).await,
+            Knot::Reference => {
+                create(house, id, &name(at), of_type(house, "reference"))
+                    .await
+                    .granted();
+            }
+            Knot::Error => {
+                create(house, id, &name(at), of_type(house, "error"))
+                    .await
+                    .granted();
+            }
+        }
+        if *may {
+            scopes.push(format!("queue:get-artifact:{}", name(at)));
+        }
+    }
+    let who = house.with(scopes);
+    let expected = end_of(web);
+    for (method, args, expected) in [
+        ("getArtifact", vec![id, "0"], expected.0),
+        ("getLatestArtifact", vec![id], expected.0),
+        ("artifact", vec![id, "0"], expected.1),
+        ("latestArtifact", vec![id], expected.1),
+    ] {
+        let first = name(0);
+        let args = [args, vec![first.as_str()]].concat();
+        let answer = house.call_as(&who, method, &args, None).await;
+        if answer.status != expected {
+            return Err(format!("{method} gets {answer:?} instead of {expected}"));
+        }
+    }
+    Ok(())
+}
+
 /// Those that are there as soon as they are made.
 const TYPES: [&str; 5] = ["s3", "azure", "reference", "link", "error"];
 const ALL_TYPES: [&str; 7] = [
@@ -53,6 +141,18 @@ const ALL_TYPES: [&str; 7] = [
 ];
 
 on_both_databases! {
+    /// I33
+    async fn links_lead_to_their_end_in_any_web(kind) {
+        let cases = match kind {
+            Kind::Sqlite => 100,
+            Kind::Postgres => 30,
+        };
+        let house = House::new(kind).await;
+        let (id, _) = house.claimed(json!({})).await;
+        let handle = Handle::current();
+        for_all(cases, web(), |web| handle.block_on(follow(&house, &id, &web)));
+    }
+
     async fn each_type_is_made_and_told_about(kind) {
         let house = House::new(kind).await;
         let (id, _) = house.claimed(json!({})).await;

@@ -1,12 +1,16 @@
 //! claimWork, claimTask and reclaimTask: who gets what, in which order, and for how long.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use taskyard_store::on_both_databases;
 use taskyard_store::testing::Kind;
+use tokio::runtime::Handle;
 
+use crate::histories::for_all;
 use crate::house::{CLAIM, House, QUEUE, SOON, moment};
 
 /// The ids of the tasks that were claimed, in order.
@@ -40,7 +44,129 @@ async fn waiting(house: &House, handles: &[&tokio::task::JoinHandle<Vec<Value>>]
     assert!(handles.iter().all(|handle| !handle.is_finished()));
 }
 
+/// A caller of claimWork.
+#[derive(Debug, Clone)]
+struct Caller {
+    /// How many runs it asks for.
+    count: usize,
+    /// After how many turns of the others it hangs up, if it does.
+    patience: Option<u32>,
+}
+
+fn callers() -> impl Strategy<Value = Vec<Caller>> {
+    let patience = prop::option::weighted(0.6, 0..60_u32);
+    let caller = (1..5_usize, patience).prop_map(|(count, patience)| Caller { count, patience });
+    prop::collection::vec(caller, 4..16)
+}
+
+/// Lets callers that may hang up claim from a queue with as many tasks as they could ask for, and
+/// looks after what became of each task.
+async fn claim_and_hang_up(house: &Arc<House>, callers: &[Caller]) -> Result<(), String> {
+    let number = taskyard_access::slugid::v4().to_lowercase();
+    let queue = format!("prov/w{}", number.replace(['_', '-'], "x"));
+    let create = async |_| house.create(json!({"taskQueueId": queue})).await;
+    let asked: usize = callers.iter().map(|caller| caller.count).sum();
+    let (early, late) = (0..asked / 2, asked / 2..asked);
+    let mut all = Vec::from_iter(futures_util::future::join_all(early.map(create)).await);
+    let handles: Vec<_> = callers
+        .iter()
+        .map(|caller| {
+            let (house, queue, count) = (Arc::clone(house), queue.clone(), caller.count);
+            tokio::spawn(async move {
+                let body = json!({"workerGroup": "g", "workerId": "w", "tasks": count});
+                let answer = house.call("claimWork", &[&queue], Some(body)).await;
+                ids(answer.granted()["tasks"].as_array().expect("tasks"))
+            })
+        })
+        .collect();
+    for turn in 0..60 {
+        for (caller, handle) in callers.iter().zip(&handles) {
+            if caller.patience == Some(turn) {
+                handle.abort();
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    all.extend(futures_util::future::join_all(late.map(create)).await);
+    let mut told = HashSet::new();
+    for (caller, handle) in callers.iter().zip(handles) {
+        match tokio::time::timeout(SOON, handle).await.expect("soon") {
+            Ok(claimed) => {
+                if claimed.is_empty() || claimed.len() > caller.count {
+                    return Err(format!("{caller:?} got {claimed:?}"));
+                }
+                for id in claimed {
+                    if !told.insert(id.clone()) {
+                        return Err(format!("{id} was handed out twice"));
+                    }
+                }
+            }
+            Err(error) => assert!(error.is_cancelled() && caller.patience.is_some(), "{error}"),
+        }
+    }
+    for id in &told {
+        house
+            .call("reportCompleted", &[id, "0"], None)
+            .await
+            .status_of();
+    }
+    // What is claimed but nobody was told of comes back when the claims have ended.
+    house.wait(CLAIM + Duration::from_secs(1));
+    house.sweep().await;
+    loop {
+        let counts = house.call("pendingTasks", &[&queue], None).await.granted();
+        if counts["pendingTasks"] == 0 {
+            break;
+        }
+        let body = json!({"workerGroup": "g", "workerId": "w", "tasks": 32});
+        let claims = house
+            .call("claimWork", &[&queue], Some(body))
+            .await
+            .granted();
+        for claim in claims["tasks"].as_array().expect("tasks") {
+            let (id, run) = (&claim["status"]["taskId"], claim["runId"].to_string());
+            let id = id.as_str().expect("an id");
+            house
+                .call("reportCompleted", &[id, &run], None)
+                .await
+                .status_of();
+        }
+    }
+    for id in &all {
+        let status = house.status(id).await;
+        let ends: Vec<&str> = status["runs"]
+            .as_array()
+            .expect("runs")
+            .iter()
+            .filter_map(|run| run["reasonResolved"].as_str())
+            .collect();
+        let is_right = match ends[..] {
+            ["completed"] => true,
+            // Claimed for one who was gone.
+            ["claim-expired", "completed"] => !told.contains(id),
+            _ => false,
+        };
+        if !is_right {
+            return Err(format!("{id} ended as {ends:?}"));
+        }
+    }
+    Ok(())
+}
+
 on_both_databases! {
+    /// I9, I11: nothing is handed out twice, and what was on its way to one who hung up is not lost.
+    async fn callers_that_hang_up_lose_nothing(kind) {
+        let cases = match kind {
+            Kind::Sqlite => 32,
+            Kind::Postgres => 12,
+        };
+        let house = Arc::new(House::new(kind).await);
+        let handle = Handle::current();
+        for_all(cases, callers(), |callers| {
+            handle.block_on(claim_and_hang_up(&house, &callers))
+        });
+    }
+
     async fn a_claim_tells_all_that_a_worker_needs(kind) {
         let house = House::new(kind).await;
         let before = house.clock.now().trunc_millis();

@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use taskyard_access::slugid;
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
-use taskyard_api_taskcluster::{Context, References, exchange_names, translators};
+use taskyard_api_taskcluster::{Context, References, Service, exchange_names, translators};
 use taskyard_engine::task::{self, Priority, event};
-use taskyard_events::Frontier;
 use taskyard_events::exchange::ABSENT;
 use taskyard_events::retention::{self, Retention};
+use taskyard_events::{Frontier, Message};
 use taskyard_store::{Key, on_both_databases};
 
 use crate::answer::Answer;
@@ -21,31 +21,55 @@ use crate::house::{House, QUEUE, ROOT_URL};
 
 /// A message, with the last part of its exchange's name.
 #[derive(Debug, Clone, PartialEq)]
-struct Heard {
-    exchange: String,
-    key: String,
-    cc: Vec<String>,
-    payload: Value,
+pub(crate) struct Heard {
+    pub(crate) exchange: String,
+    pub(crate) key: String,
+    pub(crate) cc: Vec<String>,
+    pub(crate) payload: Value,
 }
 
-/// Everything that was published until now, each message checked against what the reference
-/// documents say of its exchange.
-async fn heard(house: &House) -> Vec<Heard> {
-    let references = references(house).await;
-    let translators = translators();
-    let deliveries = house
-        .store
-        .read(move |tx| {
-            let portion = Frontier::after(0).read(tx, 10_000)?;
-            translators.translate(tx, &portion.events)
-        })
-        .await
-        .expect("the database answers");
-    let mut heard = Vec::new();
-    for delivery in deliveries {
-        let message = &delivery.message;
+/// Somebody who hears everything that is published, and checks each message against what the
+/// reference documents say of its exchange.
+pub(crate) struct Ear {
+    references: BTreeMap<String, (String, Value)>,
+    frontier: Frontier,
+}
+
+impl Ear {
+    /// Hears from the beginning.
+    pub(crate) async fn new(house: &House) -> Self {
+        Ear {
+            references: references(house).await,
+            frontier: Frontier::after(0),
+        }
+    }
+
+    /// Everything that was published since the last time.
+    pub(crate) async fn listen(&mut self, house: &House) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        loop {
+            let (translators, frontier) = (translators(), self.frontier);
+            let (deliveries, portion) = house
+                .store
+                .read(move |tx| {
+                    let portion = frontier.read(tx, 10_000)?;
+                    Ok((translators.translate(tx, &portion.events)?, portion))
+                })
+                .await
+                .expect("the database answers");
+            for delivery in deliveries {
+                heard.push(self.check(house, &delivery.message));
+            }
+            self.frontier = portion.frontier;
+            if !portion.more && !portion.waiting {
+                return heard;
+            }
+        }
+    }
+
+    fn check(&self, house: &House, message: &Message) -> Heard {
         assert!(exchange_names().contains(&message.exchange.to_string()));
-        let (service, entry) = &references[&*message.exchange];
+        let (service, entry) = &self.references[&*message.exchange];
         let payload: Value = serde_json::from_slice(&message.payload).expect("JSON");
         let mut checked = payload.clone();
         let schema = format!("{service}/{}", entry["schema"].as_str().expect("a schema"));
@@ -53,14 +77,18 @@ async fn heard(house: &House) -> Vec<Heard> {
         assert_eq!(fits, Ok(()), "{payload}");
         assert_eq!(checked, payload, "nothing is left to defaults");
         check_key(entry, &message.routing_key);
-        heard.push(Heard {
+        Heard {
             exchange: entry["exchange"].as_str().expect("a name").to_owned(),
             key: message.routing_key.clone(),
             cc: message.cc.clone(),
             payload,
-        });
+        }
     }
-    heard
+}
+
+/// Everything that was published until now.
+async fn heard(house: &House) -> Vec<Heard> {
+    Ear::new(house).await.listen(house).await
 }
 
 /// Each exchange by its full name, with its service and its entry in the reference document.
@@ -113,6 +141,32 @@ async fn since(house: &House, before: usize) -> Vec<Heard> {
 /// How many messages there are already, of the clients that a house has.
 async fn so_far(house: &House) -> usize {
     heard(house).await.len()
+}
+
+/// The service of clients and roles.
+fn auth(house: &House) -> Service<Auth> {
+    let context = Context {
+        clock: house.clock.clone(),
+        directory: Arc::clone(&house.directory),
+        schemas: Arc::clone(&house.schemas),
+        trust_forwarded: false,
+    };
+    Auth::service(Guarded::default(), context)
+}
+
+async fn call_auth(
+    house: &House,
+    auth: &Service<Auth>,
+    verb: &str,
+    path: &str,
+    body: Option<&Value>,
+) {
+    let mut ask = Ask::new(verb, &format!("/api/auth/v1{path}")).by(house.root());
+    if let Some(body) = body {
+        ask = ask.json(body);
+    }
+    let answer = Answer::read(auth.answer(ask.sign(house.clock.now())).await).await;
+    assert!(answer.status < 300, "{verb} {path}: {answer:?}");
 }
 
 fn routed() -> Value {
@@ -406,20 +460,9 @@ on_both_databases! {
 
     async fn clients_and_roles_are_told_of(kind) {
         let house = House::new(kind).await;
-        let context = Context {
-            clock: house.clock.clone(),
-            directory: Arc::clone(&house.directory),
-            schemas: Arc::clone(&house.schemas),
-            trust_forwarded: false,
-        };
-        let auth = Auth::service(Guarded::default(), context);
+        let auth = auth(&house);
         let call = async |verb: &str, path: &str, body: Option<&Value>| {
-            let mut ask = Ask::new(verb, &format!("/api/auth/v1{path}")).by(house.root());
-            if let Some(body) = body {
-                ask = ask.json(body);
-            }
-            let answer = Answer::read(auth.answer(ask.sign(house.clock.now())).await).await;
-            assert!(answer.status < 300, "{verb} {path}: {answer:?}");
+            call_auth(&house, &auth, verb, path, body).await;
         };
         let before = so_far(&house).await;
         let expires = house.later(Duration::from_hours(9));
@@ -458,6 +501,54 @@ on_both_databases! {
             };
             assert_eq!(message.payload, expected);
             assert_eq!((message.key.as_str(), message.cc.len()), ("_", 0));
+        }
+    }
+
+    /// Every message fits its schema and its exchange; this is every exchange that there is.
+    async fn every_exchange_is_heard_from(kind) {
+        let house = House::new(kind).await;
+        let before = so_far(&house).await;
+        let ended = [
+            ("reportCompleted", None),
+            ("reportFailed", None),
+            ("reportException", Some(json!({"reason": "internal-error"}))),
+        ];
+        for (method, body) in ended {
+            let (id, _) = house.claimed(routed()).await;
+            let artifact = json!({
+                "storageType": "error", "reason": "file-missing-on-worker", "message": "gone",
+                "expires": house.later(Duration::from_mins(30)),
+            });
+            house.call("createArtifact", &[&id, "0", "a"], Some(artifact)).await.granted();
+            house.call(method, &[&id, "0"], body).await.status_of();
+        }
+        let id = house.create(routed()).await;
+        let group = "fN1SbArXTPSVFNUvaOlinQ";
+        let priority = |name: &str| Some(json!({"newPriority": name}));
+        house.call("changeTaskPriority", &[&id], priority("high")).await.status_of();
+        let answer = house.call("changeTaskGroupPriority", &[group], priority("low")).await;
+        assert_eq!(answer.granted()["tasksAffected"], 1);
+        for _ in 0..2 {
+            house.call("sealTaskGroup", &[group], None).await.granted();
+        }
+        let auth = auth(&house);
+        let client = json!({
+            "expires": house.later(Duration::from_hours(9)), "description": "", "scopes": [],
+        });
+        let role = json!({"description": "", "scopes": []});
+        for (path, body) in [("/clients/c", &client), ("/roles/r", &role)] {
+            for (verb, body) in [("PUT", Some(body)), ("POST", Some(body)), ("DELETE", None)] {
+                call_auth(&house, &auth, verb, path, body).await;
+            }
+        }
+        let heard = since(&house, before).await;
+        let count = |name: &str| heard.iter().filter(|it| it.exchange == name).count();
+        assert_eq!(count("task-group-sealed"), 2);
+        assert_eq!(count("task-group-priority-changed"), 1);
+        assert_eq!(count("task-priority-changed"), 1);
+        for (_, entry) in references(&house).await.values() {
+            let name = entry["exchange"].as_str().expect("a name");
+            assert!(count(name) > 0, "{name} is never heard from");
         }
     }
 

@@ -4,17 +4,23 @@ use std::time::Duration;
 
 use taskyard_engine::cloud::{NewTask, Outcome};
 use taskyard_store::on_both_databases;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::handler::{Handler, Reply, raw, write};
-use crate::house::{House, eager, to};
+use crate::handler::{Handler, Reply, raw, untrusted, write};
+use crate::house::{House, SOON, eager, to};
 
-/// The outcome of one attempt at `url` under a short deadline, and what is said about it.
+/// A deadline that is to pass.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// The outcome of one attempt at `url`, and what is said about it.
 async fn outcome(house: &House, url: &str) -> (Outcome, String) {
-    let deadline = Some(Duration::from_millis(500));
+    outcome_within(house, url, SOON).await
+}
+
+async fn outcome_within(house: &House, url: &str, deadline: Duration) -> (Outcome, String) {
     let task = house
         .create(NewTask {
-            dispatch_deadline: deadline,
+            dispatch_deadline: Some(deadline),
             ..to(url)
         })
         .await;
@@ -31,7 +37,7 @@ on_both_databases! {
             std::future::pending::<()>().await;
             drop(connection);
         }).await;
-        let (came, why) = outcome(&house, &hangs).await;
+        let (came, why) = outcome_within(&house, &hangs, SHORT).await;
         assert_eq!((came, why.as_str()), (Outcome::TimedOut, "no complete answer within 500 ms"));
 
         let drips = raw(|mut connection| async move {
@@ -41,10 +47,16 @@ on_both_databases! {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }).await;
-        assert_eq!(outcome(&house, &drips).await.0, Outcome::TimedOut, "a late 200 is none");
+        let (came, _) = outcome_within(&house, &drips, SHORT).await;
+        assert_eq!(came, Outcome::TimedOut, "a late 200 is none");
+
+        let closes = raw(|connection| async move {
+            drop(connection);
+        }).await;
+        assert_eq!(outcome(&house, &closes).await.0, Outcome::Unreachable);
 
         let resets = raw(|connection| async move {
-            drop(connection);
+            connection.set_zero_linger().expect("an open connection");
         }).await;
         assert_eq!(outcome(&house, &resets).await.0, Outcome::Unreachable);
 
@@ -65,8 +77,14 @@ on_both_databases! {
         let (came, excerpt) = outcome(&house, &endless).await;
         assert_eq!((came, excerpt.len()), (Outcome::Status(200), 256));
 
+        let rambles = raw(|mut connection| async move {
+            write(&mut connection, "HTTP/1.1 200 OK\r\n").await;
+            while connection.write_all(b"x-more: and more\r\n").await.is_ok() {}
+        }).await;
+        assert_eq!(outcome(&house, &rambles).await.0, Outcome::Unreachable);
+
         let no_tls = hangs.replace("http://", "https://");
-        let (came, _) = outcome(&house, &no_tls).await;
+        let (came, _) = outcome_within(&house, &no_tls, SHORT).await;
         assert!(matches!(came, Outcome::TimedOut | Outcome::Unreachable), "{came:?}");
         let plain = babbles.replace("http://", "https://");
         assert_eq!(outcome(&house, &plain).await.0, Outcome::Unreachable);
@@ -79,7 +97,54 @@ on_both_databases! {
         assert!(why.contains("must not call"), "{why}");
 
         // All were given up after their one attempt and can be looked into.
-        assert_eq!(house.failures().await.len(), 9);
+        assert_eq!(house.failures().await.len(), 11);
+    }
+
+    async fn a_success_that_comes_too_late_is_none(kind) {
+        let house = House::new(kind).await;
+        house.queue(eager(2)).await;
+        let (asked, mut asks) = tokio::sync::mpsc::unbounded_channel();
+        let url = raw(move |mut connection| {
+            let asked = asked.clone();
+            async move {
+                let (answer, answered) = tokio::sync::oneshot::channel();
+                asked.send(answer).expect("the test waits");
+                if answered.await.is_err() {
+                    // The first is answered once nobody waits for it any more.
+                    while connection.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
+                }
+                write(&mut connection, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        }).await;
+        let task = house.create(NewTask { dispatch_deadline: Some(SHORT), ..to(&url) }).await;
+        drop(asks.recv().await.expect("an attempt"));
+        let again = asks.recv().await.expect("another attempt");
+        again.send(()).expect("the handler waits");
+        let log = house.attempts(&task, 2).await;
+        let outcomes: Vec<Outcome> = log.iter().map(|attempt| attempt.outcome).collect();
+        assert_eq!(outcomes, [Outcome::TimedOut, Outcome::Status(200)]);
+    }
+
+    async fn whoever_redirects_without_end_is_asked_once_an_attempt(kind) {
+        let house = House::new(kind).await;
+        house.queue(eager(3)).await;
+        let here = Reply { header: Some(("location", "/".parse().expect("a value"))), ..Reply::status(302) };
+        let mut handler = Handler::always(vec![], here).await;
+        let task = house.create(to(&handler.url)).await;
+        let log = house.attempts(&task, 3).await;
+        assert!(log.iter().all(|attempt| attempt.outcome == Outcome::Status(302)), "{log:?}");
+        assert_eq!(handler.rest().len(), 3);
+        assert_eq!(house.failures().await.len(), 1);
+    }
+
+    async fn a_handler_whose_certificate_nobody_vouches_for_sees_no_task(kind) {
+        let house = House::new(kind).await;
+        house.queue(eager(1)).await;
+        let (url, mut requests) = untrusted().await;
+        let (came, why) = outcome(&house, &url).await;
+        assert_eq!(came, Outcome::Unreachable);
+        assert!(why.contains("certificate"), "{why}");
+        assert!(requests.try_recv().is_err());
     }
 
     async fn a_handler_that_asks_for_time_is_left_alone(kind) {
@@ -104,7 +169,6 @@ on_both_databases! {
         let url = raw(move |mut connection| {
             counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             async move {
-                use tokio::io::AsyncReadExt;
                 let mut rest = [0; 4096];
                 loop {
                     write(&mut connection, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;

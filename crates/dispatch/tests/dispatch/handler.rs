@@ -157,3 +157,33 @@ where
 pub(crate) async fn write(connection: &mut TcpStream, text: &str) {
     drop(connection.write_all(text.as_bytes()).await);
 }
+
+/// An `https://` server with a certificate of an authority that nobody trusts, and what it reads.
+pub(crate) async fn untrusted() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let certificate = include_bytes!("../../../outbound/tests/certificates/server.der");
+    let key = include_bytes!("../../../outbound/tests/certificates/server-key.der");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.to_vec()).into();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.to_vec().into()], key)
+        .expect("a certificate");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (sender, read) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            // Whoever does not trust the certificate ends the handshake.
+            if let Ok(mut connection) = acceptor.accept(connection).await {
+                let mut request = vec![0; 4096];
+                let count = connection.read(&mut request).await.unwrap_or(0);
+                request.truncate(count);
+                drop(sender.send(request));
+            }
+        }
+    });
+    (format!("https://localhost:{port}/"), read)
+}

@@ -1,15 +1,33 @@
 //! Rate and concurrency as handlers see them, also with two servers on one database.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use taskyard_dispatch::Settings;
-use taskyard_engine::cloud;
+use taskyard_dispatch::request::Rules;
+use taskyard_dispatch::{AppEngine, Settings};
+use taskyard_engine::cloud::{self, AppEngineRequest, NewTask, Payload};
 use taskyard_store::on_both_databases;
 use taskyard_store::testing::Kind;
 
 use crate::handler::{Handler, Reply};
 use crate::house::{House, QUEUE, dispatcher, open, timer, to};
+
+/// Settings of a server that calls `handler` by the name `host`, by which that knows it.
+fn calling(host: &str, handler: &Handler) -> Settings {
+    let (_, port) = handler.url.rsplit_once(':').expect("a port");
+    let app_engine = AppEngine {
+        base: Some(format!("http://{host}:{port}")),
+        ..AppEngine::default()
+    };
+    Settings {
+        rules: Rules {
+            app_engine,
+            ..Rules::default()
+        },
+        ..Settings::default()
+    }
+}
 
 on_both_databases! {
     async fn however_many_servers_a_handler_sees_no_more_than_the_rate_and_the_concurrency(kind) {
@@ -17,26 +35,29 @@ on_both_databases! {
         const BURST: i32 = 5;
         const CONCURRENT: i32 = 4;
         const TASKS: usize = 60;
-        let house = House::new(kind).await;
+        let slow = Reply { after: Duration::from_millis(15), ..Reply::status(200) };
+        let mut handler = Handler::always(vec![], slow).await;
+        let house = House::with(kind, calling("127.0.0.1", &handler)).await;
         let second = (kind == Kind::Postgres).then(|| open(&house.database));
         if let Some(store) = &second {
             timer(store, &house.clock);
-            dispatcher(store, &house.clock, Settings::default()).await;
+            dispatcher(store, &house.clock, calling("localhost", &handler)).await;
         }
         let mut settings = cloud::Settings::default();
         settings.rate_limits.max_dispatches_per_second = RATE;
         settings.rate_limits.max_burst_size = BURST;
         settings.rate_limits.max_concurrent_dispatches = CONCURRENT;
         house.queue(settings).await;
-        let slow = Reply { after: Duration::from_millis(15), ..Reply::status(200) };
-        let mut handler = Handler::always(vec![], slow).await;
         for _ in 0..TASKS {
-            house.create(to(&handler.url)).await;
+            house.create(NewTask::of(Payload::AppEngine(AppEngineRequest::default()))).await;
         }
-        let mut times = Vec::new();
+        let (mut times, mut servers) = (Vec::new(), BTreeSet::new());
         for _ in 0..TASKS {
-            times.push(handler.next().await.at);
+            let got = handler.next().await;
+            servers.insert(got.header("host").expect("a host").to_owned());
+            times.push(got.at);
         }
+        assert_eq!(servers.len(), if second.is_some() { 2 } else { 1 }, "{servers:?}");
         let most = handler.most.load(Ordering::SeqCst);
         assert!(most <= CONCURRENT as usize, "{most} at once");
         // In no window more than the burst and what the rate brings in it. Requests may take

@@ -48,6 +48,12 @@ pub struct Agent {
     pub registrant: String,
     /// The only task it may take, if there is one.
     pub only_task: Option<String>,
+    /// Whether it is handed jobs when it asks for any.
+    pub takes_any: bool,
+    /// What it says of itself, as `key=value`.
+    pub tags: Vec<String>,
+    /// The task that it was handed last, whether it has accepted it or not.
+    pub assigned: Option<String>,
     /// Whether it has not left.
     pub is_connected: bool,
     /// What it is to do.
@@ -71,12 +77,17 @@ pub struct NewAgent {
     pub registrant: String,
     /// The only task it may take, if there is one.
     pub only_task: Option<String>,
+    /// Whether it is handed jobs when it asks for any.
+    pub takes_any: bool,
+    /// What it says of itself, as `key=value`.
+    pub tags: Vec<String>,
 }
 
 const INSERT: &str = "INSERT INTO agents (agent_id, token_hash, name, queue_key, registrant, \
-     only_task, is_connected, wish, last_seen_at) VALUES ($1, $2, $3, $4, $5, $6, 1, '', $7)";
+     only_task, takes_any, tags, is_connected, wish, last_seen_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, '', $9)";
 const BY_TOKEN: &str = "SELECT agent_id, name, queue_key, registrant, only_task, is_connected, \
-     wish, last_seen_at FROM agents WHERE token_hash = $1";
+     wish, last_seen_at, takes_any, tags, assigned FROM agents WHERE token_hash = $1";
 const SEEN: &str = "UPDATE agents SET last_seen_at = $2 WHERE agent_id = $1 AND last_seen_at < $2";
 const CONNECT: &str = "UPDATE agents SET is_connected = 1, last_seen_at = $2 WHERE agent_id = $1";
 const DISCONNECT: &str = "UPDATE agents SET is_connected = 0 WHERE agent_id = $1";
@@ -89,12 +100,19 @@ const CONNECTED: &str = "SELECT a.queue_key, count(*), count(j.agent_id) FROM ag
 fn read(row: &Row<'_>) -> Result<Agent, Error> {
     let only_task: String = row.get(4)?;
     let wish: String = row.get(6)?;
+    let tags: String = row.get(9)?;
+    let tags = serde_json::from_str(&tags)
+        .map_err(|error| Error::Statement(format!("the tags of an agent: {error}")))?;
+    let assigned: String = row.get(10)?;
     Ok(Agent {
         id: row.get(0)?,
         name: row.get(1)?,
         queue_key: row.get(2)?,
         registrant: row.get(3)?,
         only_task: (!only_task.is_empty()).then_some(only_task),
+        takes_any: row.get(8)?,
+        tags,
+        assigned: (!assigned.is_empty()).then_some(assigned),
         is_connected: row.get(5)?,
         wish: Wish::parse(&wish),
         last_seen_at: row.get(7)?,
@@ -103,6 +121,8 @@ fn read(row: &Row<'_>) -> Result<Agent, Error> {
 
 /// Takes an agent in.
 pub fn register_agent(tx: &mut Tx<'_>, now: Timestamp, new: &NewAgent) -> Result<(), Error> {
+    let tags = serde_json::to_string(&new.tags)
+        .map_err(|error| Error::Statement(format!("the tags of an agent: {error}")))?;
     tx.execute(
         INSERT,
         params![
@@ -112,6 +132,8 @@ pub fn register_agent(tx: &mut Tx<'_>, now: Timestamp, new: &NewAgent) -> Result
             &new.queue_key,
             &new.registrant,
             new.only_task.as_deref().unwrap_or_default(),
+            new.takes_any,
+            &tags,
             now,
         ],
     )?;

@@ -293,6 +293,9 @@ pub enum Refusal {
     /// Another stack has reserved it.
     #[error("the job is reserved by another stack")]
     Reserved,
+    /// It is not, or not any more, assigned to the agent that accepts it.
+    #[error("the job is not assigned to this agent")]
+    NotAssigned,
     /// Somebody has it already.
     #[error("the job was already handed to an agent")]
     Taken,

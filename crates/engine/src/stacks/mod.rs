@@ -8,6 +8,7 @@ mod agent;
 mod agent_artifact;
 mod agent_job;
 mod annotation;
+mod assignment;
 mod event;
 mod job;
 mod log;
@@ -30,6 +31,7 @@ pub use agent_job::{
     acquire, end, job_by_token, job_of_agent, lock_job, log_is_kept, open_jobs, set_timeout, start,
 };
 pub use annotation::{Annotation, annotate, annotations, remove_annotation};
+pub use assignment::{Work, accept, assign, ignore_in_dispatches, is_assignment, work};
 pub use event::{Event, NewEvent, Note, NoteRules, NotesRefused, events, record, take_notes};
 pub use job::{
     Definition, Finish, Listed, Position, Refusal, Standing, definitions, finish, pending,

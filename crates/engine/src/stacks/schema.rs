@@ -3,7 +3,23 @@
 use taskyard_store::Migration;
 
 /// All steps of the schema, oldest first. It goes behind the engine's own.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[FIRST, ASSIGNMENTS];
+
+const ASSIGNMENTS: Migration = Migration {
+    component: "stacks",
+    id: 2,
+    name: "agents are handed jobs",
+    sql: "
+-- whether it is handed jobs when it asks for any
+ALTER TABLE agents ADD COLUMN takes_any {int} NOT NULL DEFAULT 0;
+-- what it says of itself, as a JSON list
+ALTER TABLE agents ADD COLUMN tags {text} NOT NULL DEFAULT '[]';
+-- the task that it was handed last
+ALTER TABLE agents ADD COLUMN assigned {text} NOT NULL DEFAULT '';
+",
+};
+
+const FIRST: Migration = Migration {
     component: "stacks",
     id: 1,
     name: "stacks, agents, reservations",
@@ -171,4 +187,4 @@ CREATE UNIQUE INDEX agent_artifacts_by_batch ON agent_artifacts (task_id, run_id
 CREATE INDEX agent_artifacts_by_build ON agent_artifacts (task_group_id, artifact_id);
 CREATE INDEX agent_artifacts_by_expiry ON agent_artifacts (expires_at);
 ",
-}];
+};

@@ -1,13 +1,21 @@
 //! Records of artifacts: when they may be made, and what may replace what.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::sample::select;
 use taskyard_engine::Timestamp;
 use taskyard_engine::artifact::{self, Artifact, Refusal, StorageType};
-use taskyard_engine::task::{self, Exception, Resolved};
+use taskyard_engine::task::{self, Exception, NewTask, Resolved, State, Task};
+use taskyard_store::testing::Kind;
 use taskyard_store::{Key, on_both_databases};
+use tokio::runtime::Handle;
 
 use crate::creation::nodes;
+use crate::history::for_all;
+use crate::invariants::must;
 use crate::yard::{START, Yard, dependent_task, new_task, secs};
 
 const MINUTE: Duration = secs(60);
@@ -57,7 +65,183 @@ fn may_follow(old: &Artifact, new: &Artifact) -> bool {
     same_content && new.expires >= old.expires && compatible
 }
 
+/// One step of a history of artifacts.
+#[derive(Debug, Clone)]
+enum Step {
+    Claim,
+    /// How the last run of a task ends.
+    Report(usize, Resolved),
+    Cancel(usize),
+    /// An artifact of a run, under one of a few names, that expires so many minutes from now.
+    Create {
+        task: usize,
+        run_id: usize,
+        name: usize,
+        storage_type: StorageType,
+        details: bool,
+        html: bool,
+        minutes: u64,
+    },
+    Wait(u64),
+}
+
+const TASKS: usize = 2;
+const NAMES: usize = 3;
+/// All tasks of a history expire so many minutes after it began.
+const EXPIRES: u64 = 120;
+
+fn step() -> impl Strategy<Value = Step> {
+    let resolved = select(vec![
+        Resolved::Completed,
+        Resolved::Failed,
+        Resolved::Exception(Exception::WorkerShutdown),
+        Resolved::Exception(Exception::InternalError),
+    ]);
+    let create = (
+        0..TASKS,
+        0..2_usize,
+        0..NAMES,
+        select(StorageType::ALL.to_vec()),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.2),
+        select(vec![1, 30, 60, EXPIRES + 10]),
+    );
+    prop_oneof![
+        2 => Just(Step::Claim),
+        2 => (0..TASKS, resolved).prop_map(|(task, resolved)| Step::Report(task, resolved)),
+        1 => (0..TASKS).prop_map(Step::Cancel),
+        12 => create.prop_map(
+            |(task, run_id, name, storage_type, details, html, minutes)| Step::Create {
+                task, run_id, name, storage_type, details, html, minutes,
+            }
+        ),
+        2 => select(vec![1_u64, 10, 24]).prop_map(Step::Wait),
+    ]
+}
+
+/// Whether a run takes artifacts: `Err(true)` if what is asked makes no sense at all.
+fn takes(task: &Task, run_id: usize, now: Timestamp) -> Result<(), bool> {
+    let run = task.runs.get(run_id).ok_or(true)?;
+    run.worker.as_ref().ok_or(true)?;
+    match (run.state, run.resolved) {
+        (State::Running, _) => Ok(()),
+        (State::Exception, Some(end)) if now < end.plus(25 * MINUTE) => Ok(()),
+        _ => Err(false),
+    }
+}
+
+/// Walks through a history, in which all artifacts are as the rules say at every moment.
+async fn walk(yard: &Yard, number: usize, steps: &[Step]) -> Result<(), String> {
+    let id = |task: usize| format!("task-{number}-{task}");
+    let mut now = START;
+    for task in 0..TASKS {
+        let new = NewTask {
+            retries: 1,
+            deadline: START.plus(100 * MINUTE),
+            expires: START.plus(secs(EXPIRES * 60)),
+            ..new_task(&id(task))
+        };
+        yard.create(START, new).await;
+    }
+    let mut known: BTreeMap<(String, usize, String), Artifact> = BTreeMap::new();
+    for (at, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Claim => drop(yard.claim(now, "w", 1).await),
+            Step::Report(task, resolved) => {
+                let id = id(task);
+                yard.write(move |tx| {
+                    let last = task::load(tx, &id)?.map_or(0, |task| task.runs.len());
+                    task::report(tx, now, &id, last.saturating_sub(1), resolved).map(drop)
+                })
+                .await;
+            }
+            Step::Cancel(task) => {
+                let id = id(task);
+                yard.write(move |tx| task::cancel(tx, now, &id).map(drop))
+                    .await;
+            }
+            Step::Create {
+                task,
+                run_id,
+                name,
+                storage_type,
+                details,
+                html,
+                minutes,
+            } => {
+                let task = yard.task(&id(task)).await.expect("it was created");
+                let new = Artifact {
+                    run_id,
+                    storage_type,
+                    content_type: if html { "text/html" } else { "text/plain" }.to_owned(),
+                    details: if details { r#"{"other":1}"# } else { "{}" }.to_owned(),
+                    expires: now.plus(secs(minutes * 60)),
+                    present: is_present_at_once(storage_type),
+                    ..artifact(&task.id, &format!("name-{name}"))
+                };
+                let key = (task.id.clone(), run_id, new.name.clone());
+                let before = known.get(&key);
+                let answer = create(yard, now, new.clone()).await;
+                // I32, then I30.
+                let expected = if new.expires > task.expires {
+                    Err(true)
+                } else {
+                    takes(&task, run_id, now).and_then(|()| {
+                        let fits = before.is_none_or(|old| may_follow(old, &new));
+                        fits.then_some(()).ok_or(false)
+                    })
+                };
+                let is_right = match (&answer, expected) {
+                    (Ok(_), Ok(())) => true,
+                    (Err(Refusal::Input(_)), Err(is_input)) => is_input,
+                    (Err(Refusal::Conflict(_)), Err(is_input)) => !is_input,
+                    _ => false,
+                };
+                must!(is_right, "step {at}, {step:?} of {task:?}: {answer:?}");
+                if let Ok(made) = answer {
+                    // I31
+                    must!(
+                        before.is_none_or(|old| old.expires <= made.expires),
+                        "step {at}, {step:?}: {before:?} became {made:?}"
+                    );
+                    must!(made.expires == new.expires, "step {at}, {step:?}: {made:?}");
+                    known.insert(key, made);
+                }
+            }
+            Step::Wait(minutes) => now = now.plus(secs(minutes * 60)),
+        }
+        for artifact in known.values() {
+            let found = load(yard, artifact).await;
+            must!(
+                found.as_ref() == Some(artifact),
+                "step {at}, {step:?}: {artifact:?} became {found:?}"
+            );
+        }
+    }
+    // The next history finds an empty queue.
+    for task in 0..TASKS {
+        let id = id(task);
+        yard.write(move |tx| task::cancel(tx, START, &id).map(drop))
+            .await;
+    }
+    Ok(())
+}
+
 on_both_databases! {
+    /// I30, I31, I32
+    async fn artifacts_are_made_and_replaced_as_the_rules_say_in_any_history(kind) {
+        let cases = match kind {
+            Kind::Sqlite => 200,
+            Kind::Postgres => 30,
+        };
+        let yard = Yard::new(kind);
+        let (handle, number) = (Handle::current(), Cell::new(0));
+        for_all(cases, prop::collection::vec(step(), 10..60), |steps| {
+            number.set(number.get() + 1);
+            handle.block_on(walk(&yard, number.get(), &steps))
+        });
+    }
+
     /// I30, I31
     async fn what_may_replace_an_artifact_is_as_the_matrix_says(kind) {
         let yard = Yard::new(kind);

@@ -128,3 +128,69 @@ async fn a_client_that_sends_on_regardless_still_gets_its_refusal() {
         .expect("the connection was reset");
     assert_eq!(client.answer().await.status, 413);
 }
+
+/// A server that takes up to [`LIMIT`] bytes.
+async fn strict() -> Served {
+    let take = async |body: Body| match body::read(body, LIMIT, body::IDLE).await {
+        Ok(_) => StatusCode::OK,
+        Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    let unread = async || StatusCode::FORBIDDEN;
+    Served::start(
+        Router::new()
+            .route("/", put(take))
+            .route("/unread", put(unread)),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_refusal_that_leaves_a_body_unread_says_that_the_connection_ends() {
+    let served = strict().await;
+    for (path, rest, status) in [
+        ("/", "Content-Length: 11\r\n\r\n", 413),
+        (
+            "/",
+            "Expect: 100-continue\r\nContent-Length: 11\r\n\r\n",
+            413,
+        ),
+        (
+            "/",
+            "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n7\r\n456789A\r\n",
+            413,
+        ),
+        ("/unread", "Content-Length: 5\r\n\r\n", 403),
+    ] {
+        let mut client = served.connect().await;
+        client
+            .send(&format!("PUT {path} HTTP/1.1\r\nHost: test\r\n{rest}"))
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{rest}");
+        assert_eq!(answer.header("connection"), "close", "{rest}");
+        assert_eq!(client.rest().await, "", "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_behind_a_body_that_was_read() {
+    let served = strict().await;
+    let mut client = served.connect().await;
+    for (path, rest, status) in [
+        ("/", "Content-Length: 10\r\n\r\n0123456789", 200),
+        (
+            "/",
+            "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n",
+            200,
+        ),
+        ("/unread", "Content-Length: 0\r\n\r\n", 403),
+        ("/unread", "\r\n", 403),
+    ] {
+        client
+            .send(&format!("PUT {path} HTTP/1.1\r\nHost: test\r\n{rest}"))
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{rest}");
+        assert_eq!(answer.header("connection"), "", "{rest}");
+    }
+}

@@ -8,6 +8,7 @@
 )]
 
 mod caller;
+mod ceiling;
 mod configured;
 mod deliveries;
 mod dev_clock;
@@ -19,6 +20,7 @@ mod load;
 mod postgres;
 mod process;
 mod refusals;
+mod relay;
 mod secrets;
 mod stopping;
 mod work;

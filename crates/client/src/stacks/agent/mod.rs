@@ -8,5 +8,5 @@ mod session;
 mod taken;
 
 pub use artifact::{NewArtifact, UploadAction, UploadInstructions};
-pub use session::{Agent, Agents, NewAgent, Ping};
+pub use session::{Agent, Agents, AssignedJob, NewAgent, Ping};
 pub use taken::{AcquiredJob, JobEnd, TakenJob};

@@ -105,6 +105,15 @@ pub struct Ping {
     /// Why.
     #[serde(deserialize_with = "null::default")]
     pub message: String,
+    /// The job that it is to [accept](Agent::accept), if it takes any.
+    pub job: Option<AssignedJob>,
+}
+
+/// A job that an agent is handed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct AssignedJob {
+    /// Its UUID.
+    pub id: String,
 }
 
 // === impl Agents ===
@@ -233,6 +242,19 @@ impl Agent {
             tracing::debug!(%error, attempt, ?pause, "a job cannot be taken yet");
             tokio::time::sleep(pause).await;
             attempt += 1;
+        }
+    }
+
+    /// Takes the job that a [ping](Agent::ping) told of; `None` if it is not this agent's any more.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn accept(&self, job_uuid: &str) -> Result<Option<TakenJob>, Error> {
+        let request = self.request(Method::PUT, &path(&["jobs", job_uuid, "accept"])?);
+        match self.once().call::<AcquiredJob>(&request).await {
+            Ok(answer) => self.taken(answer.value).map(Some),
+            Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
