@@ -69,7 +69,7 @@ Examples:
         #[arg(long, value_name = "COUNT", default_value_t = 0)]
         limit: usize,
         /// With --json, also print bodies, which takes a right of its own
-        #[arg(long, requires = "json")]
+        #[arg(long)]
         full: bool,
     },
     /// Print what happens to tasks of a queue, as it happens
