@@ -8,6 +8,7 @@ use crate::server::{self, Server};
 use crate::yard::Yard;
 use anyhow::{Context as _, Result, ensure};
 use std::time::{Duration, Instant};
+use tokio::process::Command;
 
 /// A backlog that takes longer than this is given up.
 pub(crate) const PREFILL_LIMIT: Duration = Duration::from_hours(1);
@@ -74,10 +75,20 @@ async fn measure<B: Levels>(
         let begin = Instant::now();
         let added = bench.fill(size).await?;
         let mut level = Level::filled(server, common.is_embedded(), size, added, begin.elapsed())?;
+        settle().await?;
         level.phases = bench.phases(size, &connections).await?;
         levels.push(level);
     }
     Ok(levels)
+}
+
+/// Waits until what a backlog wrote is on the disk: otherwise the system would write it while
+/// something else is measured.
+async fn settle() -> Result<()> {
+    let status = Command::new("sync").status().await;
+    let status = status.context("cannot run sync")?;
+    ensure!(status.success(), "sync ended with {status}");
+    Ok(())
 }
 
 /// Each of `numbers` once, the smallest first.

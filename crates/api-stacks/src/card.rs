@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use taskyard_engine::Timestamp;
 use taskyard_engine::stacks::{Definition, Listed};
 
 use crate::job::Job;
@@ -15,8 +14,6 @@ use crate::problem::Problem;
 /// The parts of a listed job between those that change.
 #[derive(Debug)]
 pub(crate) struct Card {
-    /// Tells a task from a later one of the same id.
-    deadline: Timestamp,
     /// `{"id":…,"agent_query_rules":…,"pipeline":…,"build":…,"step":…`
     text: String,
 }
@@ -67,10 +64,7 @@ impl Card {
         };
         let mut text = serde_json::to_string(&face).map_err(Problem::internal)?;
         text.pop();
-        Ok(Card {
-            deadline: definition.deadline,
-            text,
-        })
+        Ok(Card { text })
     }
 
     /// Appends the job as it is listed.
@@ -89,38 +83,72 @@ impl Card {
 /// Cards in each of the two halves.
 const HALF: usize = 20_000;
 
-/// The cards of jobs that were listed lately. When one half is full, the other, older one goes.
+/// The cards of jobs that were listed lately, by the numbers of their tasks. When one half is full,
+/// the other, older one goes.
 #[derive(Debug, Default)]
 pub(crate) struct Cards {
-    halves: Mutex<[HashMap<String, Arc<Card>>; 2]>,
+    halves: Mutex<Halves>,
+}
+
+#[derive(Debug, Default)]
+struct Halves {
+    young: HashMap<i64, Arc<Card>>,
+    old: HashMap<i64, Arc<Card>>,
 }
 
 impl Cards {
-    /// The card of a listed job, if it is there.
-    pub(crate) fn get(&self, listed: &Listed) -> Option<Arc<Card>> {
+    /// The cards of these tasks, as far as they are there.
+    pub(crate) fn of(&self, task_numbers: impl Iterator<Item = i64>) -> Vec<Option<Arc<Card>>> {
         let mut halves = self.halves.lock();
-        let [young, old] = &mut *halves;
-        let known = young.get(&listed.task_id).map(Arc::clone);
-        let found = if let Some(card) = known {
-            card
-        } else {
-            let card = old.remove(&listed.task_id)?;
-            keep(&mut halves, listed.task_id.clone(), Arc::clone(&card));
-            card
-        };
-        (Some(found.deadline) == listed.deadline).then_some(found)
+        task_numbers.map(|number| halves.get(number)).collect()
     }
 
-    pub(crate) fn put(&self, task_id: String, card: Arc<Card>) {
-        keep(&mut self.halves.lock(), task_id, card);
+    pub(crate) fn keep<'a>(&self, cards: impl Iterator<Item = (&'a i64, &'a Arc<Card>)>) {
+        let mut halves = self.halves.lock();
+        for (number, card) in cards {
+            halves.put(*number, Arc::clone(card));
+        }
     }
 }
 
-fn keep(halves: &mut [HashMap<String, Arc<Card>>; 2], task_id: String, card: Arc<Card>) {
-    let [young, old] = halves;
-    if young.len() >= HALF {
-        std::mem::swap(young, old);
-        young.clear();
+impl Halves {
+    fn get(&mut self, number: i64) -> Option<Arc<Card>> {
+        if let Some(card) = self.young.get(&number) {
+            return Some(Arc::clone(card));
+        }
+        let card = self.old.remove(&number)?;
+        self.put(number, Arc::clone(&card));
+        Some(card)
     }
-    young.insert(task_id, card);
+
+    fn put(&mut self, number: i64, card: Arc<Card>) {
+        if self.young.len() >= HALF {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        self.young.insert(number, card);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card(text: &str) -> Arc<Card> {
+        Arc::new(Card {
+            text: text.to_owned(),
+        })
+    }
+
+    #[test]
+    fn what_is_asked_for_again_outlives_what_is_not() {
+        let cards = Cards::default();
+        let known = |number: i64| cards.of(std::iter::once(number)).pop().flatten();
+        cards.keep([(&-1, &card("asked for")), (&-2, &card("not"))].into_iter());
+        for number in 0..2 * HALF as i64 {
+            cards.keep(std::iter::once((&number, &card("other"))));
+            assert!(known(-1).is_some_and(|card| card.text == "asked for"));
+        }
+        assert!(known(-2).is_none());
+    }
 }

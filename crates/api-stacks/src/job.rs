@@ -92,6 +92,9 @@ impl<'a> Job<'a> {
     /// `agents` of the payload; nothing if there is none, or the payload is no object.
     fn payload_labels(&self) -> Value {
         let text = self.document.payload.map_or("{}", RawValue::get);
+        if !text.contains("\"agents\"") {
+            return Value::Null;
+        }
         serde_json::from_str::<Labels>(text)
             .unwrap_or_default()
             .agents
@@ -325,6 +328,7 @@ mod tests {
     fn definition(document: &Value) -> Definition {
         Definition {
             task_id: "ASNFZ4mrTe-BI0VniavN7w".to_owned(),
+            task_number: 1,
             task_queue_id: "stacks/default".to_owned(),
             scheduler_id: "-".to_owned(),
             project_id: "none".to_owned(),

@@ -97,7 +97,7 @@ async fn write_jobs(
     listed: &[Listed],
 ) -> Result<Vec<u8>, Problem> {
     let cards = &asked.shared.cards;
-    let mut found: Vec<Option<Arc<Card>>> = listed.iter().map(|job| cards.get(job)).collect();
+    let mut found = cards.of(listed.iter().map(|job| job.task_number));
     let missing: Vec<i64> = listed
         .iter()
         .zip(&found)
@@ -107,14 +107,12 @@ async fn write_jobs(
     if !missing.is_empty() {
         let portions = missing.chunks(missing.len().div_ceil(READ_SIDE_BY_SIDE));
         let reads = portions.map(|tasks| read_cards(asked, queue_key, tasks.to_vec()));
-        let mut made = HashMap::with_capacity(missing.len());
-        for (task_id, card) in try_join_all(reads).await?.into_iter().flatten() {
-            cards.put(task_id.clone(), Arc::clone(&card));
-            made.insert(task_id, card);
-        }
+        let mut made: HashMap<i64, Arc<Card>> =
+            try_join_all(reads).await?.into_iter().flatten().collect();
+        cards.keep(made.iter());
         for (job, card) in listed.iter().zip(&mut found) {
             if card.is_none() {
-                *card = made.remove(&job.task_id);
+                *card = made.remove(&job.task_number);
             }
         }
     }
@@ -140,7 +138,7 @@ async fn read_cards(
     asked: &Asked<'_>,
     queue_key: &str,
     task_numbers: Vec<i64>,
-) -> Result<Vec<(String, Arc<Card>)>, Problem> {
+) -> Result<Vec<(i64, Arc<Card>)>, Problem> {
     let key = queue_key.to_owned();
     let read = asked.store().read(move |tx| {
         let definitions = engine::definitions_by_number(tx, &task_numbers)?;
@@ -148,7 +146,7 @@ async fn read_cards(
             .into_iter()
             .map(|definition| {
                 let card = Card::new(&definition, &key)?;
-                Ok((definition.task_id, Arc::new(card)))
+                Ok((definition.task_number, Arc::new(card)))
             })
             .collect::<Result<Vec<_>, Problem>>())
     });

@@ -143,6 +143,8 @@ pub fn pending(
 pub struct Definition {
     /// Its id.
     pub task_id: String,
+    /// Its number.
+    pub task_number: i64,
     /// Who may claim its runs.
     pub task_queue_id: String,
     /// Who schedules its group.
@@ -161,13 +163,13 @@ pub struct Definition {
 
 static DEFINITIONS: ByIds = ByIds::new(
     "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
-     t.deadline, t.expires, d.definition FROM tasks t \
+     t.deadline, t.expires, d.definition, t.number FROM tasks t \
      JOIN task_definitions d ON d.number = t.number WHERE t.task_id IN ({ids})",
     0,
 );
 static NUMBERED: ByIds = ByIds::new(
     "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
-     t.deadline, t.expires, d.definition FROM tasks t \
+     t.deadline, t.expires, d.definition, t.number FROM tasks t \
      JOIN task_definitions d ON d.number = t.number WHERE t.number IN ({ids})",
     0,
 );
@@ -182,6 +184,7 @@ fn read_definition(row: &Row<'_>) -> Result<Definition, Error> {
         deadline: row.get(5)?,
         expires: row.get(6)?,
         text: row.get(7)?,
+        task_number: row.get(8)?,
     })
 }
 
