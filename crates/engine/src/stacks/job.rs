@@ -161,18 +161,21 @@ pub struct Definition {
     pub text: String,
 }
 
-static DEFINITIONS: ByIds = ByIds::new(
-    "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
-     t.deadline, t.expires, d.definition, t.number FROM tasks t \
-     JOIN task_definitions d ON d.number = t.number WHERE t.task_id IN ({ids})",
-    0,
-);
-static NUMBERED: ByIds = ByIds::new(
-    "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
-     t.deadline, t.expires, d.definition, t.number FROM tasks t \
-     JOIN task_definitions d ON d.number = t.number WHERE t.number IN ({ids})",
-    0,
-);
+/// The statement that reads definitions, found by this column of `tasks`.
+macro_rules! select_definitions {
+    ($column:literal) => {
+        concat!(
+            "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
+             t.deadline, t.expires, d.definition, t.number FROM tasks t \
+             JOIN task_definitions d ON d.number = t.number WHERE t.",
+            $column,
+            " IN ({ids})"
+        )
+    };
+}
+
+static BY_ID: ByIds = ByIds::new(select_definitions!("task_id"), 0);
+static BY_NUMBER: ByIds = ByIds::new(select_definitions!("number"), 0);
 
 fn read_definition(row: &Row<'_>) -> Result<Definition, Error> {
     Ok(Definition {
@@ -194,7 +197,7 @@ fn texts(ids: &[String]) -> Vec<Value<'_>> {
 
 /// What these tasks are, as far as they exist, in no particular order.
 pub fn definitions(tx: &mut Tx<'_>, task_ids: &[String]) -> Result<Vec<Definition>, Error> {
-    DEFINITIONS.query(tx, &[], &texts(task_ids), read_definition)
+    BY_ID.query(tx, &[], &texts(task_ids), read_definition)
 }
 
 /// As [`definitions`], of tasks whose numbers are known: they stand near each other if they were
@@ -204,7 +207,7 @@ pub fn definitions_by_number(
     task_numbers: &[i64],
 ) -> Result<Vec<Definition>, Error> {
     let numbers: Vec<Value<'_>> = task_numbers.iter().copied().map(Value::Int).collect();
-    NUMBERED.query(tx, &[], &numbers, read_definition)
+    BY_NUMBER.query(tx, &[], &numbers, read_definition)
 }
 
 /// How a job stands.
