@@ -111,18 +111,18 @@ fn no_group(call: &Call) -> ApiError {
 pub(super) async fn list_task_group(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     let id = call.param("taskGroupId").to_owned();
     let limit = paging::limit(&call);
-    let after: String = paging::position(&call, String::new())?;
+    let after: i64 = paging::position(&call, 0)?;
     let (group, mut members) = queue
         .store
         .read(move |tx| {
             Ok((
                 task::group(tx, &id)?,
-                task::group_members(tx, &id, &after, limit + 1)?,
+                task::group_members(tx, &id, after, limit + 1)?,
             ))
         })
         .await?;
     let group = group.ok_or_else(|| no_group(&call))?;
-    let token = paging::cut(&mut members, limit, |listed| listed.task.id.clone());
+    let token = paging::cut(&mut members, limit, |listed| listed.task.number);
     let group = GroupBody {
         continuation_token: token,
         ..GroupBody::new(&group)

@@ -30,14 +30,15 @@ const MEMBERS: &str = concat!(
     "SELECT ",
     record::columns!("t."),
     ", d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
-     WHERE t.task_group_id = $1 AND t.task_id > $2 ORDER BY t.task_id LIMIT $3"
+     WHERE t.task_group_id = $1 AND t.number > $2 ORDER BY t.number LIMIT $3"
 );
 
-/// The tasks of a group behind `after` (empty for the first page), by id.
+/// The tasks of a group behind the one with the number `after` (0 for the first page), in the order
+/// in which they were created.
 pub fn group_members(
     tx: &mut Tx<'_>,
     group_id: &str,
-    after: &str,
+    after: i64,
     limit: usize,
 ) -> Result<Vec<Listed>, Error> {
     tx.query(MEMBERS, params![group_id, after, limit as i64], read)

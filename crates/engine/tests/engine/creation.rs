@@ -147,7 +147,7 @@ on_both_databases! {
             });
             let answers = create_at_once(&nodes, all.collect()).await;
             let id = format!("group-{round}");
-            let members = yard.read(move |tx| task::group_members(tx, &id, "", 100)).await;
+            let members = yard.read(move |tx| task::group_members(tx, &id, 0, 100)).await;
             let id = format!("group-{round}");
             let group = yard.read(move |tx| task::group(tx, &id)).await.expect("it exists");
             assert_eq!(members.len(), 8);
