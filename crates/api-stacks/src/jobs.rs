@@ -1,13 +1,14 @@
 //! Stacks list jobs, reserve them, and look at them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::try_join_all;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 use taskyard_engine::stacks::{self as engine, Definition, Position};
 use taskyard_engine::{Timestamp, reservation};
 use taskyard_store::Key;
@@ -148,6 +149,11 @@ pub(crate) async fn batch_reserve(asked: &Asked<'_>) -> Result<Reply, Problem> {
     ))
 }
 
+#[derive(Serialize)]
+struct States<'a> {
+    states: BTreeMap<&'a String, &'static str>,
+}
+
 /// The states of jobs; those that are unknown are left out.
 pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
     let uuids = asked.payload()?.job_uuids()?;
@@ -158,13 +164,13 @@ pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
     let reads = portions.map(|ids| read_states(asked, ids.to_vec()));
     let states: HashMap<String, JobState> =
         try_join_all(reads).await?.into_iter().flatten().collect();
-    let mut answer = Map::new();
-    for (uuid, id) in uuids.into_iter().zip(&ids) {
-        if let Some(state) = id.as_ref().and_then(|id| states.get(id)) {
-            answer.insert(uuid, Value::from(state.as_str()));
-        }
-    }
-    Ok(Reply::ok(&json!({ "states": answer })))
+    let found = uuids.iter().zip(&ids).filter_map(|(uuid, id)| {
+        let state = states.get(id.as_ref()?)?;
+        Some((uuid, state.as_str()))
+    });
+    Ok(Reply::ok(&States {
+        states: found.collect(),
+    }))
 }
 
 /// The states of the jobs that these tasks are, as far as they exist and concern the stack.

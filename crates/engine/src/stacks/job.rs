@@ -87,13 +87,14 @@ impl Lane {
                     portion as i64
                 ],
                 |row| {
-                    let definition: Option<String> = row.get(6)?;
+                    let outline: String = row.get(5)?;
                     Ok(Listed {
                         task_id: row.get(3)?,
                         group_id: row.get(4)?,
-                        outline: match definition {
-                            Some(text) => outline_of(&text)?,
-                            None => row.get(5)?,
+                        outline: if outline.is_empty() {
+                            outline_of(row.text(6)?)?
+                        } else {
+                            outline
                         },
                         priority,
                         at: Position {
@@ -239,8 +240,7 @@ static STANDINGS: ByIds = ByIds::new(
 );
 
 fn read_standing(row: &Row<'_>) -> Result<Standing, Error> {
-    let runs: String = row.get(4)?;
-    let mut runs: Vec<Run> = serde_json::from_str(&runs)
+    let mut runs: Vec<Run> = serde_json::from_str(row.text(4)?)
         .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?;
     let scheduled = runs.first().map(|run| run.scheduled);
     let last = runs.len().saturating_sub(1);

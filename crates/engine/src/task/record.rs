@@ -55,7 +55,6 @@ fn narrow(number: i64) -> u32 {
 
 /// Reads a task from the first columns of a row.
 pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
-    let runs: String = row.get(12)?;
     Ok(Task {
         id: row.get(0)?,
         task_queue_id: row.get(1)?,
@@ -63,13 +62,13 @@ pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
         project_id: row.get(3)?,
         group_id: row.get(4)?,
         priority: Priority::from_number(row.get(5)?),
-        requires: Requires::parse(&row.get::<String>(6)?),
+        requires: Requires::parse(row.text(6)?),
         retries: narrow(row.get(7)?),
         retries_left: narrow(row.get(8)?),
         deadline: row.get(9)?,
         expires: row.get(10)?,
         ever_resolved: row.get(11)?,
-        runs: serde_json::from_str(&runs)
+        runs: serde_json::from_str(row.text(12)?)
             .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?,
         lease_id: row.get(13)?,
         number: row.get(14)?,
