@@ -160,8 +160,10 @@ pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
     asked.stack().await?;
     let ids: Vec<Option<String>> = uuids.iter().map(|uuid| job_id::task_id(uuid)).collect();
     let known: Vec<String> = ids.iter().flatten().cloned().collect();
-    let portions = known.chunks(known.len().div_ceil(READ_SIDE_BY_SIDE).max(1));
-    let reads = portions.map(|ids| read_states(asked, ids.to_vec()));
+    let portion = known.len().div_ceil(READ_SIDE_BY_SIDE);
+    let mut known = known.into_iter();
+    let portions = (0..READ_SIDE_BY_SIDE).map(|_| known.by_ref().take(portion).collect());
+    let reads: Vec<_> = portions.map(|ids| read_states(asked, ids)).collect();
     let states: HashMap<String, JobState> =
         try_join_all(reads).await?.into_iter().flatten().collect();
     let found = uuids.iter().zip(&ids).filter_map(|(uuid, id)| {
@@ -180,15 +182,19 @@ async fn read_states(
 ) -> Result<Vec<(String, JobState)>, Problem> {
     let (now, may) = (asked.now, asked.stack_may());
     let read = asked.store().read(move |tx| {
-        let standings = engine::standings(tx, &task_ids)?;
-        Ok(standings
+        let (waiting, others) = engine::waiting_and_others(tx, &task_ids)?;
+        let waiting = waiting
+            .into_iter()
+            .filter(|job| may(&job.task_queue_id))
+            .map(|job| (job.task_id, JobState::Scheduled));
+        let others = others
             .into_iter()
             .filter(|job| may(&job.task_queue_id))
             .map(|job| {
                 let state = JobState::of(&job, now);
                 (job.task_id, state)
-            })
-            .collect())
+            });
+        Ok(waiting.chain(others).collect())
     });
     Ok(read.await?)
 }

@@ -6,7 +6,7 @@ use taskyard_store::{Error, Row, Tx, Value};
 
 /// Ids that one statement takes. Each size is a statement of its own, prepared once; the last one
 /// that is not full is filled up with an id it has already.
-const SIZES: [usize; 4] = [1, 16, 128, 1024];
+const SIZES: [usize; 5] = [1, 16, 128, 512, 1024];
 
 /// A statement that names a list of ids as `{ids}`, after parameters that are the same for all.
 pub(crate) struct ByIds {

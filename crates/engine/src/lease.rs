@@ -106,7 +106,7 @@ impl Queue {
 /// Marks: which of the partial indexes an entry stands in. In groups the time alone decides who
 /// may be claimed, along an index of their own, so that their entries stay out of the others.
 const HELD: i64 = 0;
-const READY: i64 = 1;
+pub(crate) const READY: i64 = 1;
 pub(crate) const IN_GROUP: i64 = 3;
 pub(crate) const HELD_IN_GROUP: i64 = 4;
 

@@ -264,6 +264,42 @@ fn read_standing(row: &Row<'_>) -> Result<Standing, Error> {
 /// How these jobs stand, as far as they exist, in no particular order.
 pub fn standings(tx: &mut Tx<'_>, task_ids: &[String]) -> Result<Vec<Standing>, Error> {
     let mut found = STANDINGS.query(tx, &[], &texts(task_ids), read_standing)?;
+    add_agents(tx, &mut found)?;
+    Ok(found)
+}
+
+/// A job that waits to be reserved or claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its task.
+    pub task_id: String,
+    /// Who may claim its runs.
+    pub task_queue_id: String,
+}
+
+/// As [`standings`], with those that merely wait apart: that is told by the lease alone, so that
+/// asking for many costs little.
+pub fn waiting_and_others(
+    tx: &mut Tx<'_>,
+    task_ids: &[String],
+) -> Result<(Vec<Waiting>, Vec<Standing>), Error> {
+    let mut waiting = Vec::with_capacity(task_ids.len());
+    let others = STANDINGS.query(tx, &[], &texts(task_ids), |row| {
+        if row.get::<Option<i64>>(5)? == Some(lease::READY) {
+            waiting.push(Waiting {
+                task_id: row.get(0)?,
+                task_queue_id: row.get(1)?,
+            });
+            return Ok(None);
+        }
+        read_standing(row).map(Some)
+    })?;
+    let mut others: Vec<Standing> = others.into_iter().flatten().collect();
+    add_agents(tx, &mut others)?;
+    Ok((waiting, others))
+}
+
+fn add_agents(tx: &mut Tx<'_>, found: &mut [Standing]) -> Result<(), Error> {
     // Most jobs that are asked about still wait; no agent has those.
     let with_agents: Vec<Value<'_>> = found
         .iter()
@@ -275,13 +311,13 @@ pub fn standings(tx: &mut Tx<'_>, task_ids: &[String]) -> Result<Vec<Standing>, 
         .map(|job| ((job.task_id.clone(), job.run_id), job))
         .collect();
     if !agents.is_empty() {
-        for standing in &mut found {
+        for standing in found {
             if let Some((run_id, _)) = &standing.run {
                 standing.agent = agents.remove(&(standing.task_id.clone(), *run_id));
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 const WAITING: &str = "SELECT task_queue_id, lease_id FROM tasks WHERE is_open = 1 \

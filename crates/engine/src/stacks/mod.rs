@@ -35,8 +35,8 @@ pub use annotation::{Annotation, annotate, annotations, remove_annotation};
 pub use assignment::{Work, accept, assign, ignore_in_dispatches, is_assignment, work};
 pub use event::{Event, NewEvent, Note, NoteRules, NotesRefused, events, record, take_notes};
 pub use job::{
-    Definition, Finish, Listed, Position, Refusal, Standing, definitions, finish, pending,
-    standings, waiting,
+    Definition, Finish, Listed, Position, Refusal, Standing, Waiting, definitions, finish, pending,
+    standings, waiting, waiting_and_others,
 };
 pub use log::{Chunk, LogSize, chunks, header_times, keep_chunk, keep_header_times, log_size};
 pub use meta_data::{get_meta_data, meta_data_keys, set_meta_data};

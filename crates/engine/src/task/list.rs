@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::LazyLock;
 
 use taskyard_store::{Error, Row, Tx, Value, params};
 
 use super::record::{self, COLUMNS};
 use super::{Priority, Task};
+use crate::by_ids::ByIds;
 use crate::lease::Queue;
 use crate::timestamp::{Nanos, Timestamp};
 
@@ -231,54 +231,38 @@ pub fn claimed_runs(
         .collect()
 }
 
-/// Ids that one statement looks for.
-const AT_ONCE: usize = 64;
-
-static STATUSES: LazyLock<String> = LazyLock::new(|| {
-    let ids: Vec<String> = (1..=AT_ONCE).map(|at| format!("${at}")).collect();
-    format!(
-        "SELECT {} FROM tasks WHERE task_id IN ({}) ORDER BY task_id",
+static STATUSES: ByIds = ByIds::new(
+    concat!(
+        "SELECT ",
         record::columns!(""),
-        ids.join(", ")
-    )
-});
-static LISTED: LazyLock<String> = LazyLock::new(|| {
-    let ids: Vec<String> = (1..=AT_ONCE).map(|at| format!("${at}")).collect();
-    format!(
-        "SELECT {}, d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
-         WHERE t.task_id IN ({}) ORDER BY t.task_id",
+        " FROM tasks WHERE task_id IN ({ids})"
+    ),
+    0,
+);
+static LISTED: ByIds = ByIds::new(
+    concat!(
+        "SELECT ",
         record::columns!("t."),
-        ids.join(", ")
-    )
-});
+        ", d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
+         WHERE t.task_id IN ({ids})"
+    ),
+    0,
+);
 
-fn by_id<T>(
-    tx: &mut Tx<'_>,
-    sql: &'static str,
-    ids: &[String],
-    map: fn(&Row<'_>) -> Result<T, Error>,
-) -> Result<Vec<T>, Error> {
-    let mut found = Vec::new();
-    for portion in ids.chunks(AT_ONCE) {
-        // The last id fills up what is left of the statement.
-        let last = portion.last().into_iter().cycle();
-        let padded: Vec<Value<'_>> = portion
-            .iter()
-            .chain(last)
-            .take(AT_ONCE)
-            .map(Value::from)
-            .collect();
-        found.extend(tx.query(sql, &padded, map)?);
-    }
-    Ok(found)
+fn values(ids: &[String]) -> Vec<Value<'_>> {
+    ids.iter().map(Value::from).collect()
 }
 
-/// The tasks of these ids; those that do not exist are left out.
+/// The tasks of these ids, by id; those that do not exist are left out.
 pub fn statuses(tx: &mut Tx<'_>, ids: &[String]) -> Result<Vec<Task>, Error> {
-    by_id(tx, &STATUSES, ids, record::read)
+    let mut found = STATUSES.query(tx, &[], &values(ids), record::read)?;
+    found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
 }
 
 /// As [`statuses`], with their definitions.
 pub fn listed_tasks(tx: &mut Tx<'_>, ids: &[String]) -> Result<Vec<Listed>, Error> {
-    by_id(tx, &LISTED, ids, read)
+    let mut found = LISTED.query(tx, &[], &values(ids), read)?;
+    found.sort_unstable_by(|a, b| a.task.id.cmp(&b.task.id));
+    Ok(found)
 }
