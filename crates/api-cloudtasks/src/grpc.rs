@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Buf as _;
+use bytes::{Buf as _, BufMut as _};
 use http::Request;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::schema::Call;
-use crate::service::{Asked, CloudTasks};
+use crate::service::{Answered, Asked, CloudTasks};
 
 /// Bytes of a frame before its message.
 const FRAME: usize = 5;
@@ -77,9 +77,8 @@ struct Handler {
 }
 
 impl UnaryService<DynamicMessage> for Handler {
-    type Response = DynamicMessage;
-    type Future =
-        Pin<Box<dyn Future<Output = Result<tonic::Response<DynamicMessage>, Status>> + Send>>;
+    type Response = Answered;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Answered>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<DynamicMessage>) -> Self::Future {
         let service = self.service.clone();
@@ -105,7 +104,7 @@ struct Messages {
 }
 
 impl Codec for Messages {
-    type Encode = DynamicMessage;
+    type Encode = Answered;
     type Decode = DynamicMessage;
     type Encoder = Writer;
     type Decoder = Reader;
@@ -122,12 +121,19 @@ impl Codec for Messages {
 struct Writer;
 
 impl Encoder for Writer {
-    type Item = DynamicMessage;
+    type Item = Answered;
     type Error = Status;
 
-    fn encode(&mut self, item: DynamicMessage, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(into)
-            .map_err(|error| Status::internal(error.to_string()))
+    fn encode(&mut self, item: Answered, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        match item {
+            Answered::Kept(message) => message
+                .encode(into)
+                .map_err(|error| Status::internal(error.to_string())),
+            Answered::Written(bytes) => {
+                into.put_slice(&bytes);
+                Ok(())
+            }
+        }
     }
 }
 

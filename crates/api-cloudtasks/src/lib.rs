@@ -7,6 +7,7 @@
 
 mod caller;
 mod cmek;
+mod draft;
 mod exchanges;
 mod failure;
 mod grpc;

@@ -109,6 +109,7 @@ fn copy(path: &[String], given: Option<&DynamicMessage>, onto: &mut DynamicMessa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Put as _;
     use crate::schema::Schema;
     use crate::version::Version;
 

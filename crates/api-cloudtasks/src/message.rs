@@ -38,14 +38,33 @@ pub(crate) trait Fields {
 
     /// Sets the field, if this version has it.
     fn put(&mut self, name: &str, value: Value);
-    fn put_text(&mut self, name: &str, text: &str);
-    fn put_int(&mut self, name: &str, number: i32);
-    fn put_pairs(&mut self, name: &str, pairs: &BTreeMap<String, String>);
-    fn put_span(&mut self, name: &str, span: Span);
-    /// Sets the field to a message that `fill` completes, if this version has the field.
-    fn put_child(&mut self, name: &str, fill: impl FnOnce(&mut DynamicMessage));
     /// An empty message of the field's type, if this version has the field.
     fn empty_child(&self, name: &str) -> Option<DynamicMessage>;
+}
+
+/// Where fields are put, by name and each once: a message that is kept, or one that is written
+/// right away. A field that this version does not have is left out.
+pub(crate) trait Put {
+    /// Puts a text, unless it is empty.
+    fn put_text(&mut self, name: &str, text: &str);
+    /// Puts bytes, unless there are none.
+    fn put_bytes(&mut self, name: &str, bytes: &[u8]);
+    /// Puts a number, even 0 if the field can be set to that.
+    fn set_int(&mut self, name: &str, number: i32);
+    fn set_truth(&mut self, name: &str, truth: bool);
+    /// Puts the number of an enum's value.
+    fn set_choice(&mut self, name: &str, number: i32);
+    fn put_pairs(&mut self, name: &str, pairs: &BTreeMap<&str, &str>);
+    fn put_span(&mut self, name: &str, span: Span);
+    /// Puts a message that `fill` completes.
+    fn put_child(&mut self, name: &str, fill: impl FnOnce(&mut Self));
+
+    /// Puts a number, unless it is 0.
+    fn put_int(&mut self, name: &str, number: i32) {
+        if number != 0 {
+            self.set_int(name, number);
+        }
+    }
 }
 
 /// A field that is set, without its default.
@@ -127,22 +146,46 @@ impl Fields for DynamicMessage {
         }
     }
 
+    fn empty_child(&self, name: &str) -> Option<DynamicMessage> {
+        let field = self.descriptor().get_field_by_name(name)?;
+        let kind = field.kind();
+        kind.as_message().cloned().map(DynamicMessage::new)
+    }
+}
+
+impl Put for DynamicMessage {
     fn put_text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
             self.put(name, Value::String(text.to_owned()));
         }
     }
 
-    fn put_int(&mut self, name: &str, number: i32) {
-        if number != 0 {
-            self.put(name, Value::I32(number));
+    fn put_bytes(&mut self, name: &str, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.put(name, Value::Bytes(Bytes::copy_from_slice(bytes)));
         }
     }
 
-    fn put_pairs(&mut self, name: &str, pairs: &BTreeMap<String, String>) {
+    fn set_int(&mut self, name: &str, number: i32) {
+        self.put(name, Value::I32(number));
+    }
+
+    fn set_truth(&mut self, name: &str, truth: bool) {
+        self.put(name, Value::Bool(truth));
+    }
+
+    fn set_choice(&mut self, name: &str, number: i32) {
+        self.put(name, Value::EnumNumber(number));
+    }
+
+    fn put_pairs(&mut self, name: &str, pairs: &BTreeMap<&str, &str>) {
         if !pairs.is_empty() {
-            let pair = |(key, value): (&String, &String)| {
-                (MapKey::String(key.clone()), Value::String(value.clone()))
+            let pair = |(key, value): (&&str, &&str)| {
+                let (key, value) = (*key, *value);
+                (
+                    MapKey::String(key.to_owned()),
+                    Value::String(value.to_owned()),
+                )
             };
             self.put(name, Value::Map(pairs.iter().map(pair).collect()));
         }
@@ -157,7 +200,7 @@ impl Fields for DynamicMessage {
         });
     }
 
-    fn put_child(&mut self, name: &str, fill: impl FnOnce(&mut DynamicMessage)) {
+    fn put_child(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
         if let Some(field) = self.descriptor().get_field_by_name(name)
             && let Kind::Message(descriptor) = field.kind()
         {
@@ -165,11 +208,5 @@ impl Fields for DynamicMessage {
             fill(&mut child);
             self.set_field(&field, Value::Message(child));
         }
-    }
-
-    fn empty_child(&self, name: &str) -> Option<DynamicMessage> {
-        let field = self.descriptor().get_field_by_name(name)?;
-        let kind = field.kind();
-        kind.as_message().cloned().map(DynamicMessage::new)
     }
 }

@@ -16,6 +16,7 @@ use taskyard_engine::cloud::dispatch::Dispatch;
 use taskyard_store::Store;
 
 use crate::caller::Caller;
+use crate::draft::Draft;
 use crate::failure::Failure;
 use crate::rest::Routes;
 use crate::rpc::Rpc;
@@ -117,7 +118,27 @@ pub(crate) struct Raw {
 }
 
 /// What a method answers.
-pub(crate) type Answer = Result<DynamicMessage, Failure>;
+pub(crate) type Answer = Result<Answered, Failure>;
+
+/// A message of the method's answer.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Kept(DynamicMessage),
+    /// As the wire has it.
+    Written(Vec<u8>),
+}
+
+impl From<DynamicMessage> for Answered {
+    fn from(message: DynamicMessage) -> Self {
+        Answered::Kept(message)
+    }
+}
+
+impl From<Draft<'_>> for Answered {
+    fn from(draft: Draft<'_>) -> Self {
+        Answered::Written(draft.into_bytes())
+    }
+}
 
 impl Asked {
     /// An empty message of the method's answer.

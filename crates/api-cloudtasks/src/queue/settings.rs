@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::DynamicMessage;
 use taskyard_engine::cloud::settings::default_burst;
 use taskyard_engine::cloud::{Kind, RateLimits, RetryConfig, Settings};
 
 use crate::failure::Failure;
 use crate::mask::Mask;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Put};
 use crate::name::QueueName;
 use crate::target;
 use crate::time;
@@ -287,11 +287,11 @@ fn retry_of(
 }
 
 /// Writes a law of retries.
-pub(crate) fn put_retry(message: &mut DynamicMessage, retry: &RetryConfig, version: Version) {
+pub(crate) fn put_retry(message: &mut impl Put, retry: &RetryConfig, version: Version) {
     if retry.max_attempts == -1 && version == Version::V2beta2 {
-        message.put("unlimited_attempts", Value::Bool(true));
+        message.set_truth("unlimited_attempts", true);
     } else {
-        message.put("max_attempts", Value::I32(retry.max_attempts));
+        message.set_int("max_attempts", retry.max_attempts);
     }
     if !retry.max_retry_duration.is_zero() {
         message.put_span("max_retry_duration", retry.max_retry_duration.into());

@@ -77,6 +77,7 @@ pub(super) async fn register(
     // Replaced as a whole: what is not said returns to its default.
     message.clear_field_by_name("update_mask");
     debug_assert!(message.has("queue") && message.descriptor() == call.input);
+    let output = call.output.clone();
     let asked = Asked {
         call,
         caller,
@@ -84,7 +85,7 @@ pub(super) async fn register(
         raw: None,
         by_rest: true,
     };
-    respond(&service.handle(asked).await?, false)
+    respond(service.handle(asked).await?, output, false)
 }
 
 impl Registration {

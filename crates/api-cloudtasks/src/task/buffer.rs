@@ -64,7 +64,7 @@ pub(crate) async fn buffer_task(service: &CloudTasks, asked: Asked) -> Answer {
         render(&mut into, &task, queue.as_str(), version, View::Basic);
         answer.put("task", Value::Message(into));
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 /// Where a queue sends requests that do not say it; `None` if it does not say it either.

@@ -10,12 +10,13 @@ use taskyard_store::{Error, Tx};
 use super::read::{self, Wanted};
 use super::{View, render};
 use crate::caller::Needs;
+use crate::draft::Draft;
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Put as _};
 use crate::name::{QueueName, TaskName};
 use crate::page;
-use crate::service::{Answer, Asked, CloudTasks};
+use crate::service::{Answer, Answered, Asked, CloudTasks};
 use crate::target;
 
 /// Tasks on a page.
@@ -61,7 +62,7 @@ pub(crate) async fn list_tasks(service: &CloudTasks, asked: Asked) -> Answer {
         let token = page::token(&next, queue.as_str(), now);
         answer.put_text("next_page_token", &token);
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 pub(crate) async fn get_task(service: &CloudTasks, asked: Asked) -> Answer {
@@ -207,7 +208,7 @@ pub(crate) async fn delete_task(service: &CloudTasks, asked: Asked) -> Answer {
         delete(tx, now, &name)
     });
     deleted.await??;
-    Ok(asked.answer())
+    Ok(asked.answer().into())
 }
 
 /// Deletes one task.
@@ -250,12 +251,12 @@ pub(crate) async fn run_task(service: &CloudTasks, asked: Asked) -> Answer {
     let dispatch = taken.await??;
     let answer = shown(&asked, &dispatch.task, &name.queue, view);
     runner.send(dispatch);
-    Ok(answer)
+    Ok(answer.into())
 }
 
-/// What an answer shows of a task.
-pub(super) fn shown(asked: &Asked, task: &Task, queue: &QueueName, view: View) -> DynamicMessage {
-    let mut answer = asked.answer();
+/// An answer that is a task.
+pub(super) fn shown(asked: &Asked, task: &Task, queue: &QueueName, view: View) -> Answered {
+    let mut answer = Draft::new(&asked.call.task);
     render(&mut answer, task, queue.as_str(), asked.call.version, view);
-    answer
+    answer.into()
 }
