@@ -69,7 +69,12 @@ pub(crate) trait Put {
 
 /// A field that is set, without its default.
 fn set<'a>(message: &'a DynamicMessage, name: &str) -> Option<&'a Value> {
-    match message.get_field_by_name(name)? {
+    let field = message.descriptor().get_field_by_name(name)?;
+    // A field that is not set would be given as a default made on purpose.
+    if !message.has_field(&field) {
+        return None;
+    }
+    match message.get_field(&field) {
         Cow::Borrowed(value) => Some(value),
         Cow::Owned(_) => None,
     }
