@@ -11,7 +11,9 @@ use http::Request;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use taskyard_http::body::{self, IDLE};
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{
+    BufferSettings, Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder,
+};
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
@@ -22,6 +24,11 @@ use crate::service::{Answered, Asked, CloudTasks};
 
 /// Bytes of a frame before its message.
 const FRAME: usize = 5;
+
+/// Buffers that begin as small as most messages are, and grow with the others.
+fn buffers() -> BufferSettings {
+    BufferSettings::new(1024, 32 * 1024)
+}
 
 /// Answers a gRPC request to one of the services' paths.
 pub(crate) async fn answer(service: &CloudTasks, request: Request<Body>) -> Response {
@@ -135,6 +142,10 @@ impl Encoder for Writer {
             }
         }
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
 }
 
 struct Reader(MessageDescriptor);
@@ -149,5 +160,9 @@ impl Decoder for Reader {
         DynamicMessage::decode(self.0.clone(), bytes)
             .map(Some)
             .map_err(|error| Status::invalid_argument(format!("The message is broken: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
