@@ -2,53 +2,14 @@
 //!
 //! A message that nobody looks at again need not be kept field by field before it is sent. A
 //! [`Draft`] puts each field behind the last one, as the wire has it, and finds the number of a
-//! field in a table that is made once.
+//! field in the [`Shape`] of the message.
 
 use std::collections::BTreeMap;
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_reflect::{Cardinality, Kind, MessageDescriptor};
 
 use crate::message::{Put, Span};
-
-/// What is to be known of a type of messages to write one.
-#[derive(Debug)]
-pub(crate) struct Shape {
-    fields: Vec<Field>,
-}
-
-#[derive(Debug)]
-struct Field {
-    name: Box<str>,
-    number: u32,
-    /// Whether it can be set to its default.
-    has_presence: bool,
-    /// Of a field that is a message, or a map.
-    inner: Option<Shape>,
-}
-
-impl Shape {
-    /// The shape of the messages of a type. No message may hold one of its own type.
-    pub(crate) fn of(descriptor: &MessageDescriptor) -> Self {
-        let fields = descriptor.fields().map(|field| Field {
-            name: field.name().into(),
-            number: field.number(),
-            has_presence: field.supports_presence() && field.cardinality() != Cardinality::Repeated,
-            inner: match field.kind() {
-                Kind::Message(inner) => Some(Shape::of(&inner)),
-                _ => None,
-            },
-        });
-        Shape {
-            fields: fields.collect(),
-        }
-    }
-
-    /// A message has so few fields that they are found fastest one after the other.
-    fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| &*field.name == name)
-    }
-}
+use crate::shape::{Field, Kind, Shape};
 
 /// A message as far as it is written.
 #[derive(Debug)]
@@ -76,7 +37,7 @@ impl<'a> Draft<'a> {
 
     /// Writes a number; unless the field can be set to 0, it is left out then.
     fn put_varint(&mut self, name: &str, number: u64) {
-        if let Some(field) = self.shape.field(name)
+        if let Some((_, field)) = self.shape.named(name)
             && (number != 0 || field.has_presence)
         {
             encode_key(field.number, WireType::Varint, &mut self.bytes);
@@ -88,7 +49,7 @@ impl<'a> Draft<'a> {
     fn put_part(&mut self, field: &'a Field, fill: impl FnOnce(&mut Self)) {
         encode_key(field.number, WireType::LengthDelimited, &mut self.bytes);
         let outer = self.shape;
-        if let Some(inner) = &field.inner {
+        if let Kind::Message(inner) = &field.kind {
             self.shape = inner;
         }
         let at = self.bytes.len();
@@ -116,7 +77,7 @@ impl Put for Draft<'_> {
     }
 
     fn put_bytes(&mut self, name: &str, bytes: &[u8]) {
-        if let Some(field) = self.shape.field(name)
+        if let Some((_, field)) = self.shape.named(name)
             && !bytes.is_empty()
         {
             encode_key(field.number, WireType::LengthDelimited, &mut self.bytes);
@@ -139,7 +100,7 @@ impl Put for Draft<'_> {
     }
 
     fn put_pairs(&mut self, name: &str, pairs: &BTreeMap<&str, &str>) {
-        let Some(field) = self.shape.field(name) else {
+        let Some((_, field)) = self.shape.named(name) else {
             return;
         };
         for (key, value) in pairs {
@@ -158,8 +119,8 @@ impl Put for Draft<'_> {
     }
 
     fn put_child(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
-        if let Some(field) = self.shape.field(name)
-            && field.inner.is_some()
+        if let Some((_, field)) = self.shape.named(name)
+            && matches!(field.kind, Kind::Message(_))
         {
             self.put_part(field, fill);
         }
@@ -168,6 +129,8 @@ impl Put for Draft<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use prost::Message as _;
     use prost_reflect::{DynamicMessage, ReflectMessage as _};
@@ -175,6 +138,8 @@ mod tests {
     use super::*;
     use crate::schema::Schema;
     use crate::version::Version;
+
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::load().expect("it loads"));
 
     /// A message of every kind of field, some of which a version does not have.
     fn fill(into: &mut impl Put, text: &str, number: i32, pairs: &BTreeMap<String, String>) {
@@ -209,9 +174,8 @@ mod tests {
             number in prop_oneof![Just(0), any::<i32>()],
             pairs in proptest::collection::btree_map(".{0,9}", ".{0,200}", 0..4),
         ) {
-            let schema = Schema::load().expect("it loads");
             for version in Version::ALL {
-                let mut kept = schema.of(version, "Task").expect("a task");
+                let mut kept = SCHEMA.of(version, "Task").expect("a task");
                 fill(&mut kept, &text, number, &pairs);
                 let shape = Shape::of(&kept.descriptor());
                 let mut draft = Draft::new(&shape);

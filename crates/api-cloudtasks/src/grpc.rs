@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::{Buf as _, BufMut as _};
 use http::Request;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, MessageDescriptor};
+use prost_reflect::DynamicMessage;
 use taskyard_http::body::{self, IDLE};
 use tonic::codec::{
     BufferSettings, Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder,
@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::received::Received;
 use crate::schema::Call;
 use crate::service::{Answered, Asked, CloudTasks};
 
@@ -47,9 +48,7 @@ pub(crate) async fn answer(service: &CloudTasks, request: Request<Body>) -> Resp
         Ok(body) => body,
         Err(error) => return refused_body(&error).into_grpc(schema).into_http(),
     };
-    let codec = Messages {
-        input: call.input.clone(),
-    };
+    let codec = Messages(Arc::clone(&call));
     let handler = Handler {
         service: service.clone(),
         call,
@@ -83,21 +82,30 @@ struct Handler {
     caller: Caller,
 }
 
-impl UnaryService<DynamicMessage> for Handler {
+/// A request, as its method wants it.
+enum Incoming {
+    Kept(DynamicMessage),
+    Received(Received),
+}
+
+impl UnaryService<Incoming> for Handler {
     type Response = Answered;
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Answered>, Status>> + Send>>;
 
-    fn call(&mut self, request: tonic::Request<DynamicMessage>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Incoming>) -> Self::Future {
         let service = self.service.clone();
-        let asked = Asked {
-            call: Arc::clone(&self.call),
-            caller: self.caller.clone(),
-            message: request.into_inner(),
-            raw: None,
-            by_rest: false,
-        };
+        let (call, caller) = (Arc::clone(&self.call), self.caller.clone());
         Box::pin(async move {
-            let answered = service.handle(asked).await;
+            let answered = match request.into_inner() {
+                Incoming::Kept(message) => {
+                    let asked = Asked::by_grpc(call, caller, message);
+                    service.handle(asked).await
+                }
+                Incoming::Received(message) => {
+                    let asked = Asked::by_grpc(call, caller, message);
+                    service.handle_received(asked).await
+                }
+            };
             answered
                 .map(tonic::Response::new)
                 .map_err(|failure| failure.into_grpc(service.schema()))
@@ -105,14 +113,12 @@ impl UnaryService<DynamicMessage> for Handler {
     }
 }
 
-/// Reads and writes messages by their descriptors.
-struct Messages {
-    input: MessageDescriptor,
-}
+/// Reads and writes the messages of a method.
+struct Messages(Arc<Call>);
 
 impl Codec for Messages {
     type Encode = Answered;
-    type Decode = DynamicMessage;
+    type Decode = Incoming;
     type Encoder = Writer;
     type Decoder = Reader;
 
@@ -121,7 +127,7 @@ impl Codec for Messages {
     }
 
     fn decoder(&mut self) -> Reader {
-        Reader(self.input.clone())
+        Reader(Arc::clone(&self.0))
     }
 }
 
@@ -148,16 +154,20 @@ impl Encoder for Writer {
     }
 }
 
-struct Reader(MessageDescriptor);
+struct Reader(Arc<Call>);
 
 impl Decoder for Reader {
-    type Item = DynamicMessage;
+    type Item = Incoming;
     type Error = Status;
 
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Incoming>, Status> {
         // One piece of memory, of which bytes fields become slices.
         let bytes = from.copy_to_bytes(from.remaining());
-        DynamicMessage::decode(self.0.clone(), bytes)
+        let message = match &self.0.received {
+            Some(shape) => Received::read(shape, bytes).map(Incoming::Received),
+            None => DynamicMessage::decode(self.0.input.clone(), bytes).map(Incoming::Kept),
+        };
+        message
             .map(Some)
             .map_err(|error| Status::invalid_argument(format!("The message is broken: {error}")))
     }

@@ -7,7 +7,7 @@ use taskyard_engine::cloud::failure::{self, Failed};
 
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::{Fields as _, Put as _};
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{QueueName, TaskName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};

@@ -10,7 +10,7 @@ use taskyard_engine::cloud::location;
 
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::{Fields as _, Put as _};
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{LocationName, ProjectName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};

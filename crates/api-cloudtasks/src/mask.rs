@@ -3,7 +3,7 @@
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 
 /// Paths of fields, in the names of the definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

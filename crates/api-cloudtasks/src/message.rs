@@ -16,26 +16,35 @@ pub(crate) struct Span {
     pub(crate) nanos: i32,
 }
 
-/// Fields by name.
+/// Fields by name: of a message that is kept, or of one that is read once.
 pub(crate) trait Fields {
     fn text(&self, name: &str) -> &str;
     fn int(&self, name: &str) -> i32;
     fn long(&self, name: &str) -> i64;
-    fn double(&self, name: &str) -> f64;
     fn truth(&self, name: &str) -> bool;
     fn bytes(&self, name: &str) -> Bytes;
     /// The number of an enum's value.
     fn choice(&self, name: &str) -> i32;
-    /// Whether the field is set: for messages, members of a oneof and `optional` fields.
-    fn has(&self, name: &str) -> bool;
-    fn child(&self, name: &str) -> Option<&DynamicMessage>;
-    fn children(&self, name: &str) -> Vec<&DynamicMessage>;
-    fn texts(&self, name: &str) -> Vec<&str>;
+    fn child(&self, name: &str) -> Option<&Self>;
     /// A map of texts, sorted.
     fn pairs(&self, name: &str) -> BTreeMap<String, String>;
-    /// A `Timestamp` or a `Duration`.
-    fn span(&self, name: &str) -> Option<Span>;
 
+    /// A `Timestamp` or a `Duration`.
+    fn span(&self, name: &str) -> Option<Span> {
+        self.child(name).map(|child| Span {
+            seconds: child.long("seconds"),
+            nanos: child.int("nanos"),
+        })
+    }
+}
+
+/// What more there is to messages that are kept.
+pub(crate) trait Kept {
+    fn double(&self, name: &str) -> f64;
+    /// Whether the field is set: for messages, members of a oneof and `optional` fields.
+    fn has(&self, name: &str) -> bool;
+    fn children(&self, name: &str) -> Vec<&DynamicMessage>;
+    fn texts(&self, name: &str) -> Vec<&str>;
     /// Sets the field, if this version has it.
     fn put(&mut self, name: &str, value: Value);
     /// An empty message of the field's type, if this version has the field.
@@ -93,10 +102,6 @@ impl Fields for DynamicMessage {
         set(self, name).and_then(Value::as_i64).unwrap_or_default()
     }
 
-    fn double(&self, name: &str) -> f64 {
-        set(self, name).and_then(Value::as_f64).unwrap_or_default()
-    }
-
     fn truth(&self, name: &str) -> bool {
         set(self, name).and_then(Value::as_bool).unwrap_or_default()
     }
@@ -111,22 +116,8 @@ impl Fields for DynamicMessage {
         number.unwrap_or_default()
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.has_field_by_name(name)
-    }
-
     fn child(&self, name: &str) -> Option<&DynamicMessage> {
         set(self, name).and_then(Value::as_message)
-    }
-
-    fn children(&self, name: &str) -> Vec<&DynamicMessage> {
-        let list = set(self, name).and_then(Value::as_list).unwrap_or_default();
-        list.iter().filter_map(Value::as_message).collect()
-    }
-
-    fn texts(&self, name: &str) -> Vec<&str> {
-        let list = set(self, name).and_then(Value::as_list).unwrap_or_default();
-        list.iter().filter_map(Value::as_str).collect()
     }
 
     fn pairs(&self, name: &str) -> BTreeMap<String, String> {
@@ -137,12 +128,25 @@ impl Fields for DynamicMessage {
         };
         map.map_or_else(BTreeMap::new, |map| map.iter().filter_map(pair).collect())
     }
+}
 
-    fn span(&self, name: &str) -> Option<Span> {
-        self.child(name).map(|child| Span {
-            seconds: child.long("seconds"),
-            nanos: child.int("nanos"),
-        })
+impl Kept for DynamicMessage {
+    fn double(&self, name: &str) -> f64 {
+        set(self, name).and_then(Value::as_f64).unwrap_or_default()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.has_field_by_name(name)
+    }
+
+    fn children(&self, name: &str) -> Vec<&DynamicMessage> {
+        let list = set(self, name).and_then(Value::as_list).unwrap_or_default();
+        list.iter().filter_map(Value::as_message).collect()
+    }
+
+    fn texts(&self, name: &str) -> Vec<&str> {
+        let list = set(self, name).and_then(Value::as_list).unwrap_or_default();
+        list.iter().filter_map(Value::as_str).collect()
     }
 
     fn put(&mut self, name: &str, value: Value) {

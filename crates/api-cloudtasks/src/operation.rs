@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::failure::{Failure, pack};
 use crate::iam::Permission;
-use crate::message::{Fields as _, Put as _};
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{LocationName, QueueName};
 use crate::rpc::Service;
 use crate::service::{Answer, Asked, CloudTasks};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _};
 
-use crate::draft::Shape;
-use crate::rpc::{Row, Service, TABLE};
+use crate::rpc::{Row, Rpc, Service, TABLE};
+use crate::shape::Shape;
 use crate::version::Version;
 
 /// Compiled from `proto/`; `tests/descriptors.rs` proves that it is up to date.
@@ -32,6 +32,8 @@ pub(crate) struct Call {
     /// Locations, operations and history are the same for all; for gRPC they count as v2.
     pub(crate) version: Version,
     pub(crate) input: MessageDescriptor,
+    /// Of requests that are read once: those of the method that is called most.
+    pub(crate) received: Option<Arc<Shape>>,
     pub(crate) output: MessageDescriptor,
     /// Of the tasks of its version.
     pub(crate) task: Arc<Shape>,
@@ -86,9 +88,11 @@ impl Schema {
         let method = found.methods().find(|method| method.name() == row.name);
         let method = method.ok_or_else(missing)?;
         let task = tasks.get(&version).cloned();
+        let is_hot = row.rpc == Rpc::CreateTask;
         Ok(Call {
             row,
             version,
+            received: is_hot.then(|| Arc::new(Shape::of(&method.input()))),
             input: method.input(),
             output: method.output(),
             task: task.ok_or_else(missing)?,

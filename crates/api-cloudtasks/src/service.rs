@@ -18,6 +18,7 @@ use taskyard_store::Store;
 use crate::caller::Caller;
 use crate::draft::Draft;
 use crate::failure::Failure;
+use crate::received::Received;
 use crate::rest::Routes;
 use crate::rpc::Rpc;
 use crate::schema::{Call, Schema, SchemaError};
@@ -99,10 +100,10 @@ struct Inner {
 
 /// A call whose sender is known.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Asked<M = DynamicMessage> {
     pub(crate) call: Arc<Call>,
     pub(crate) caller: Caller,
-    pub(crate) message: DynamicMessage,
+    pub(crate) message: M,
     /// The request itself, for methods over REST that take it as it comes.
     pub(crate) raw: Option<Raw>,
     /// Whether it came over REST, where every method has a version.
@@ -140,7 +141,18 @@ impl From<Draft<'_>> for Answered {
     }
 }
 
-impl Asked {
+impl<M> Asked<M> {
+    /// A call that came as gRPC.
+    pub(crate) fn by_grpc(call: Arc<Call>, caller: Caller, message: M) -> Self {
+        Asked {
+            call,
+            caller,
+            message,
+            raw: None,
+            by_rest: false,
+        }
+    }
+
     /// An empty message of the method's answer.
     pub(crate) fn answer(&self) -> DynamicMessage {
         DynamicMessage::new(self.call.output.clone())
@@ -230,6 +242,12 @@ impl CloudTasks {
     pub(crate) fn caller(&self, head: &Head, call: &Arc<Call>) -> Result<Caller, Failure> {
         let parts = self.parts();
         Caller::of(head, self.now(), &parts.directory, parts.dev, call)
+    }
+
+    /// Hands a call whose request is only read once to the function of its name, which is
+    /// `CreateTask`.
+    pub(crate) async fn handle_received(&self, asked: Asked<Received>) -> Answer {
+        task::create_task(self, asked).await
     }
 
     /// Hands a call to the function of its name.

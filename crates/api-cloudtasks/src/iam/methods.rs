@@ -10,7 +10,7 @@ use tonic::Code;
 use super::{Permission, policy};
 use crate::failure::Failure;
 use crate::mask::Mask;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::QueueName;
 use crate::service::{Answer, Asked, CloudTasks};
 

@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::iam::Permission;
 use crate::mask::Mask;
-use crate::message::{Fields as _, Put as _};
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{LocationName, QueueName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};

@@ -8,7 +8,7 @@ use taskyard_engine::cloud::{Kind, RateLimits, RetryConfig, Settings};
 
 use crate::failure::Failure;
 use crate::mask::Mask;
-use crate::message::{Fields as _, Put};
+use crate::message::{Fields, Kept as _, Put};
 use crate::name::QueueName;
 use crate::target;
 use crate::time;
@@ -217,15 +217,11 @@ fn check_count(count: i32, name: &str, most: i32) -> Result<(), Failure> {
 }
 
 /// Reads the law of retries of a task.
-pub(crate) fn retry(message: &DynamicMessage, version: Version) -> Result<RetryConfig, Failure> {
+pub(crate) fn retry(message: &impl Fields, version: Version) -> Result<RetryConfig, Failure> {
     retry_of(message, version, Kind::Push)
 }
 
-fn retry_of(
-    message: &DynamicMessage,
-    version: Version,
-    kind: Kind,
-) -> Result<RetryConfig, Failure> {
+fn retry_of(message: &impl Fields, version: Version, kind: Kind) -> Result<RetryConfig, Failure> {
     let default = RetryConfig::default();
     let attempts = message.int("max_attempts");
     let max_attempts = if version == Version::V2beta2 {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::route::{Found, Routes};
 use super::{json as codec, respond};
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::Kept as _;
 use crate::service::{Asked, CloudTasks};
 use crate::version::Version;
 

@@ -9,7 +9,7 @@ use super::methods::Creation;
 use super::read::{self, Wanted};
 use super::{View, render};
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::{QueueName, check_task_id};
 use crate::rest::json;
 use crate::service::{Answer, Asked, CloudTasks, Raw};

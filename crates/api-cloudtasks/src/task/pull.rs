@@ -12,7 +12,7 @@ use super::methods::shown;
 use super::{View, render};
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::{QueueName, TaskName};
 use crate::service::{Answer, Asked, CloudTasks};
 use crate::time;

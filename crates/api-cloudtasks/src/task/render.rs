@@ -28,10 +28,10 @@ pub(crate) fn task(into: &mut impl Put, task: &Task, queue: &str, version: Versi
     }
     match version {
         Version::V2beta2 if task.dispatch_count > 0 => into.put_child("status", |into| {
-            progress(into, task, "attempt_", "_status");
+            progress(into, task, &PROGRESS_BETA2);
         }),
         Version::V2beta2 => {}
-        Version::V2 | Version::V2beta3 => progress(into, task, "", ""),
+        Version::V2 | Version::V2beta3 => progress(into, task, &PROGRESS),
     }
     into.set_choice("view", view.number());
     if let Some(retry) = &task.retry {
@@ -80,23 +80,36 @@ fn pairs(headers: &[(String, String)]) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// How far the task has come. The names are the same in all versions but for what stands before
-/// and after them.
-fn progress(into: &mut impl Put, task: &Task, before: &str, after: &str) {
+/// The fields that tell how far a task has come: attempts, answers, the first attempt, the last.
+const PROGRESS: [&str; 4] = [
+    "dispatch_count",
+    "response_count",
+    "first_attempt",
+    "last_attempt",
+];
+const PROGRESS_BETA2: [&str; 4] = [
+    "attempt_dispatch_count",
+    "attempt_response_count",
+    "first_attempt_status",
+    "last_attempt_status",
+];
+
+/// How far the task has come.
+fn progress(into: &mut impl Put, task: &Task, names: &[&str; 4]) {
     let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
-    let name = |name: &str| format!("{before}{name}");
-    into.put_int(&name("dispatch_count"), count(task.dispatch_count));
+    let [dispatches, responses, first, last] = names;
+    into.put_int(dispatches, count(task.dispatch_count));
     if task.payload.is_pull() {
         return;
     }
-    into.put_int(&name("response_count"), count(task.response_count));
+    into.put_int(responses, count(task.response_count));
     if let Some(time) = task.first_dispatch_time {
-        into.put_child(&format!("first_attempt{after}"), |into| {
+        into.put_child(first, |into| {
             into.put_span("dispatch_time", time.into());
         });
     }
-    if let Some(last) = &task.last_attempt {
-        into.put_child(&format!("last_attempt{after}"), |into| attempt(into, last));
+    if let Some(known) = &task.last_attempt {
+        into.put_child(last, |into| attempt(into, known));
     }
 }
 
