@@ -26,6 +26,7 @@ use taskyard_store::Key;
 use uuid::Uuid;
 
 use crate::agents::PREFIX;
+use crate::job::Job;
 use crate::job_id;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -484,11 +485,11 @@ pub(crate) async fn search(asked: &Asked<'_>) -> Result<Reply, Problem> {
             return true;
         };
         let definition = definitions.iter().find(|it| it.task_id == file.task_id);
-        let step = definition.and_then(|it| {
-            let job = crate::job::Job::read(it).ok()?;
-            job.step().map(str::to_owned)
-        });
-        job_id::uuid(&file.task_id).eq_ignore_ascii_case(scope) || step.as_ref() == Some(scope)
+        let is_step = || {
+            let job = definition.and_then(|it| Job::read(it).ok());
+            job.is_some_and(|job| job.outline().step == *scope)
+        };
+        job_id::uuid(&file.task_id).eq_ignore_ascii_case(scope) || is_step()
     };
     let fits = |file: &AgentArtifact| {
         pattern

@@ -6,7 +6,7 @@ use taskyard_engine::stacks::{self as engine, Agent, Work};
 use taskyard_store::Key;
 
 use crate::caller::Right;
-use crate::job::Job;
+use crate::job::{Job, rules};
 use crate::job_id;
 use crate::problem::Problem;
 use crate::service::Asked;
@@ -43,7 +43,7 @@ pub(crate) async fn next(asked: &Asked<'_>, agent: &Agent) -> Result<Option<Stri
     let mut suitable = Vec::new();
     for definition in open {
         if suits(
-            &Job::read(&definition)?.rules(&agent.queue_key),
+            &rules(&Job::read(&definition)?.outline(), &agent.queue_key),
             &agent.tags,
         ) {
             suitable.push(definition.task_id);

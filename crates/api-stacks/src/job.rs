@@ -1,66 +1,42 @@
 //! A task's definition, read as a job.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
-use taskyard_engine::stacks::Definition;
+use taskyard_engine::stacks::{Definition, Outline};
 
 use crate::problem::Problem;
 use crate::{job_id, secret};
 
-/// What a job is called that nobody gave another name.
+/// What a job is called that nobody gave a name.
 const UNNAMED: &str = "default";
 /// The branch of a build that is of none.
 const BRANCH: &str = "main";
-
-/// What is read of a definition. Listings read a thousand at once and need little of each, so its
-/// largest part stays unread until somebody asks for it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Document<'a> {
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-    metadata: Metadata,
-    tags: Tags,
-    extra: Extra,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Tags {
-    branch: Value,
-}
-
-/// The part of a payload that a listing needs.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Labels {
-    agents: Value,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    description: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Extra {
-    stacks: Value,
-}
 
 /// A job.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
     definition: &'a Definition,
-    document: Document<'a>,
-    payload: OnceCell<Value>,
+    document: Value,
+}
+
+/// Which agents may run a job: those of its queue with all its labels.
+pub(crate) fn rules(outline: &Outline<'_>, queue_key: &str) -> Vec<String> {
+    let mut rules = Vec::with_capacity(1 + outline.labels.len());
+    rules.push(format!("queue={queue_key}"));
+    rules.extend_from_slice(&outline.labels);
+    rules
+}
+
+/// The UUID of the pipeline of this name.
+pub(crate) fn pipeline_uuid(name: &str) -> String {
+    secret::uuid_of(&format!("pipeline:{name}")).to_string()
+}
+
+/// A text that is not empty.
+pub(crate) fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 impl<'a> Job<'a> {
@@ -71,107 +47,30 @@ impl<'a> Job<'a> {
         Ok(Job {
             definition,
             document,
-            payload: OnceCell::new(),
         })
+    }
+
+    /// What a listing says of it.
+    pub(crate) fn outline(&self) -> Outline<'_> {
+        Outline::of(&self.document)
+    }
+
+    fn stacks(&self, name: &str) -> Option<&Value> {
+        self.document.get("extra")?.get("stacks")?.get(name)
     }
 
     /// A text of `extra.stacks`.
     fn extra(&self, name: &str) -> Option<&str> {
-        let text = self.document.extra.stacks.get(name)?.as_str()?;
-        (!text.is_empty()).then_some(text)
+        given(self.stacks(name)?.as_str()?)
     }
 
     fn payload(&self, name: &str) -> Option<&Value> {
-        let read = || {
-            let text = self.document.payload.map_or("null", RawValue::get);
-            serde_json::from_str(text).unwrap_or_default()
-        };
-        self.payload.get_or_init(read).get(name)
-    }
-
-    /// `agents` of the payload; nothing if there is none, or the payload is no object.
-    fn payload_labels(&self) -> Value {
-        let text = self.document.payload.map_or("{}", RawValue::get);
-        if !text.contains("\"agents\"") {
-            return Value::Null;
-        }
-        serde_json::from_str::<Labels>(text)
-            .unwrap_or_default()
-            .agents
+        self.document.get("payload")?.get(name)
     }
 
     /// The job's UUID.
     pub(crate) fn uuid(&self) -> String {
         job_id::uuid(&self.definition.task_id)
-    }
-
-    /// The name of the pipeline: the task's project, or else its scheduler.
-    pub(crate) fn pipeline(&self) -> &str {
-        if let Some(name) = self.extra("pipeline") {
-            return name;
-        }
-        match (
-            self.definition.project_id.as_str(),
-            self.definition.scheduler_id.as_str(),
-        ) {
-            ("none" | "", "-" | "") => UNNAMED,
-            ("none" | "", scheduler) => scheduler,
-            (project, _) => project,
-        }
-    }
-
-    pub(crate) fn pipeline_uuid(&self) -> String {
-        secret::uuid_of(&format!("pipeline:{}", self.pipeline())).to_string()
-    }
-
-    pub(crate) fn build_uuid(&self) -> String {
-        job_id::uuid(&self.definition.group_id)
-    }
-
-    pub(crate) fn build_number(&self) -> i64 {
-        let number = self.document.extra.stacks.get("buildNumber");
-        number.and_then(Value::as_i64).unwrap_or(0)
-    }
-
-    /// The branch, if the task names one.
-    pub(crate) fn branch(&self) -> Option<&str> {
-        self.extra("branch")
-            .or_else(|| self.document.tags.branch.as_str())
-            .filter(|branch| !branch.is_empty())
-    }
-
-    /// The key of the step, if the task has any name.
-    pub(crate) fn step(&self) -> Option<&str> {
-        self.extra("step")
-            .or(Some(self.document.metadata.name.as_str()))
-            .filter(|step| !step.is_empty())
-    }
-
-    fn label(&self) -> &str {
-        self.extra("label").or(self.step()).unwrap_or(UNNAMED)
-    }
-
-    /// Which agents may run the job: those of its queue with all its labels.
-    pub(crate) fn rules(&self, queue_key: &str) -> Vec<String> {
-        let mut rules = Vec::new();
-        let of_payload = self.payload_labels();
-        let of_extra = self.document.extra.stacks.get("agents");
-        for labels in std::iter::once(&of_payload).chain(of_extra) {
-            match labels {
-                Value::Object(labels) => rules.extend(
-                    labels
-                        .iter()
-                        .filter_map(|(name, value)| Some(format!("{name}={}", plain(value)?))),
-                ),
-                Value::Array(labels) => {
-                    rules.extend(labels.iter().filter_map(Value::as_str).map(str::to_owned));
-                }
-                _ => {}
-            }
-        }
-        rules.retain(|rule| !rule.starts_with("queue="));
-        rules.insert(0, format!("queue={queue_key}"));
-        rules
     }
 
     /// The command as one text for a shell; empty without one.
@@ -224,23 +123,25 @@ impl<'a> Job<'a> {
         }
         let task_id = &self.definition.task_id;
         let group_id = &self.definition.group_id;
-        let (job, build) = (self.uuid(), self.build_uuid());
+        let (job, build) = (self.uuid(), job_id::uuid(group_id));
+        let outline = self.outline();
+        let label = self.extra("label").or(given(&outline.step));
         let fixed = [
             ("BUILDKITE", "true".to_owned()),
             ("CI", "true".to_owned()),
             ("BUILDKITE_JOB_ID", job),
             ("BUILDKITE_BUILD_ID", build),
-            ("BUILDKITE_BUILD_NUMBER", self.build_number().to_string()),
+            ("BUILDKITE_BUILD_NUMBER", outline.build_number.to_string()),
             (
                 "BUILDKITE_BUILD_URL",
                 format!("{root_url}/tasks/groups/{group_id}"),
             ),
             ("BUILDKITE_COMMAND", self.command()),
-            ("BUILDKITE_LABEL", self.label().to_owned()),
+            ("BUILDKITE_LABEL", label.unwrap_or(UNNAMED).to_owned()),
             ("BUILDKITE_ORGANIZATION_SLUG", organization.to_owned()),
-            ("BUILDKITE_PIPELINE_SLUG", self.pipeline().to_owned()),
-            ("BUILDKITE_PIPELINE_ID", self.pipeline_uuid()),
-            ("BUILDKITE_PIPELINE_NAME", self.pipeline().to_owned()),
+            ("BUILDKITE_PIPELINE_SLUG", outline.pipeline.to_string()),
+            ("BUILDKITE_PIPELINE_ID", pipeline_uuid(&outline.pipeline)),
+            ("BUILDKITE_PIPELINE_NAME", outline.pipeline.to_string()),
             ("BUILDKITE_PIPELINE_PROVIDER", "none".to_owned()),
             ("BUILDKITE_PULL_REQUEST", "false".to_owned()),
             ("BUILDKITE_AGENT_META_DATA_QUEUE", queue_key.to_owned()),
@@ -251,20 +152,20 @@ impl<'a> Job<'a> {
         for (name, value) in fixed {
             env.insert(name.to_owned(), value);
         }
-        if let Some(step) = self.step() {
+        if let Some(step) = given(&outline.step) {
             env.insert("BUILDKITE_STEP_KEY".to_owned(), step.to_owned());
         }
         if let Some(limit) = self.time_limit() {
             let minutes = limit.as_secs().div_ceil(60);
             env.insert("BUILDKITE_TIMEOUT".to_owned(), minutes.to_string());
         }
-        self.describe_source(&mut env);
+        self.describe_source(&outline, &mut env);
         self.copy_lists(&mut env);
         env
     }
 
     /// Where the sources come from. Most tasks fetch what they need themselves.
-    fn describe_source(&self, env: &mut BTreeMap<String, String>) {
+    fn describe_source(&self, outline: &Outline<'_>, env: &mut BTreeMap<String, String>) {
         let mut put = |name: &str, value: &str| {
             env.entry(name.to_owned())
                 .or_insert_with(|| value.to_owned());
@@ -275,20 +176,23 @@ impl<'a> Job<'a> {
             put("BUILDKITE_SKIP_CHECKOUT", "true");
         }
         put("BUILDKITE_COMMIT", self.extra("commit").unwrap_or("HEAD"));
-        put("BUILDKITE_BRANCH", self.branch().unwrap_or(BRANCH));
+        put("BUILDKITE_BRANCH", given(&outline.branch).unwrap_or(BRANCH));
         let message = self.extra("message");
+        let description = self
+            .document
+            .get("metadata")
+            .and_then(|it| it.get("description")?.as_str());
         put(
             "BUILDKITE_MESSAGE",
-            message.unwrap_or(&self.document.metadata.description),
+            message.or(description).unwrap_or_default(),
         );
     }
 
     fn copy_lists(&self, env: &mut BTreeMap<String, String>) {
-        let extra = &self.document.extra.stacks;
-        if let Some(plugins @ Value::Array(_)) = extra.get("plugins") {
+        if let Some(plugins @ Value::Array(_)) = self.stacks("plugins") {
             env.insert("BUILDKITE_PLUGINS".to_owned(), plugins.to_string());
         }
-        if let Some(Value::Array(paths)) = extra.get("artifactPaths") {
+        if let Some(Value::Array(paths)) = self.stacks("artifactPaths") {
             let paths: Vec<&str> = paths.iter().filter_map(Value::as_str).collect();
             env.insert("BUILDKITE_ARTIFACT_PATHS".to_owned(), paths.join(";"));
         }
@@ -328,10 +232,7 @@ mod tests {
     fn definition(document: &Value) -> Definition {
         Definition {
             task_id: "ASNFZ4mrTe-BI0VniavN7w".to_owned(),
-            task_number: 1,
             task_queue_id: "stacks/default".to_owned(),
-            scheduler_id: "-".to_owned(),
-            project_id: "none".to_owned(),
             group_id: "1sHypDt-TFmaEF8OK4x9YQ".to_owned(),
             deadline: Timestamp(0),
             expires: Timestamp(0),
@@ -355,15 +256,9 @@ mod tests {
 
     #[test]
     fn rules_begin_with_the_queue_and_name_it_once() {
-        let labels = json!({"agents": {"queue": "other", "os": "linux", "cpus": 4}});
-        for document in [
-            json!({"payload": labels}),
-            json!({"payload": {}, "extra": {"stacks": labels}}),
-        ] {
-            let definition = definition(&document);
-            let job = Job::read(&definition).expect("a job");
-            assert_eq!(job.rules("gpu"), ["queue=gpu", "os=linux", "cpus=4"]);
-        }
+        let document = json!({"payload": {"agents": {"queue": "other", "os": "linux"}}});
+        let outline = Outline::of(&document);
+        assert_eq!(rules(&outline, "gpu"), ["queue=gpu", "os=linux"]);
     }
 
     #[test]

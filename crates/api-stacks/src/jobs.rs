@@ -1,22 +1,22 @@
 //! Stacks list jobs, reserve them, and look at them.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::try_join_all;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
-use taskyard_engine::stacks::{self as engine, Definition, Listed, Position};
+use serde::Serialize;
+use serde_json::json;
+use taskyard_engine::stacks::{self as engine, Definition, Position};
 use taskyard_engine::{Timestamp, reservation};
 use taskyard_store::Key;
 
 use crate::caller::Right;
-use crate::card::Card;
 use crate::job::Job;
 use crate::job_id;
+use crate::listing::write_jobs;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::request::{query_int, query_value};
@@ -82,75 +82,12 @@ pub(crate) async fn scheduled_jobs(asked: &Asked<'_>) -> Result<Reply, Problem> 
     // The timer resolves these any moment.
     let now = asked.now;
     listed.retain(|job| job.deadline.is_none_or(|deadline| deadline > now));
-    let jobs = write_jobs(asked, &key, &listed).await?;
+    let mut body = b"{\"jobs\":".to_vec();
+    write_jobs(&mut body, &key, &listed)?;
     let queue = queue_body(&key, is_paused);
     let page = json!({"has_next_page": has_next_page, "end_cursor": end_cursor});
-    let mut body = jobs;
     body.extend_from_slice(format!(",\"cluster_queue\":{queue},\"page_info\":{page}}}").as_bytes());
     Ok(Reply::json_bytes(StatusCode::OK, body))
-}
-
-/// The beginning of the answer, up to the last of the jobs.
-async fn write_jobs(
-    asked: &Asked<'_>,
-    queue_key: &str,
-    listed: &[Listed],
-) -> Result<Vec<u8>, Problem> {
-    let cards = &asked.shared.cards;
-    let mut found = cards.of(listed.iter().map(|job| job.task_number));
-    let missing: Vec<i64> = listed
-        .iter()
-        .zip(&found)
-        .filter(|(_, card)| card.is_none())
-        .map(|(job, _)| job.task_number)
-        .collect();
-    if !missing.is_empty() {
-        let portions = missing.chunks(missing.len().div_ceil(READ_SIDE_BY_SIDE));
-        let reads = portions.map(|tasks| read_cards(asked, queue_key, tasks.to_vec()));
-        let mut made: HashMap<i64, Arc<Card>> =
-            try_join_all(reads).await?.into_iter().flatten().collect();
-        cards.keep(made.iter());
-        for (job, card) in listed.iter().zip(&mut found) {
-            if card.is_none() {
-                *card = made.remove(&job.task_number);
-            }
-        }
-    }
-    let mut body = Vec::with_capacity(64 + listed.len() * 400);
-    body.extend_from_slice(b"{\"jobs\":[");
-    let mut is_first = true;
-    for (job, card) in listed.iter().zip(&found) {
-        // Without a card the task was forgotten meanwhile.
-        if let Some(card) = card {
-            if !is_first {
-                body.push(b',');
-            }
-            is_first = false;
-            card.write(job, &mut body);
-        }
-    }
-    body.push(b']');
-    Ok(body)
-}
-
-/// The cards of the tasks with these numbers, as far as they exist.
-async fn read_cards(
-    asked: &Asked<'_>,
-    queue_key: &str,
-    task_numbers: Vec<i64>,
-) -> Result<Vec<(i64, Arc<Card>)>, Problem> {
-    let key = queue_key.to_owned();
-    let read = asked.store().read(move |tx| {
-        let definitions = engine::definitions_by_number(tx, &task_numbers)?;
-        Ok(definitions
-            .into_iter()
-            .map(|definition| {
-                let card = Card::new(&definition, &key)?;
-                Ok((definition.task_number, Arc::new(card)))
-            })
-            .collect::<Result<Vec<_>, Problem>>())
-    });
-    read.await?
 }
 
 fn write_cursor(at: Position) -> String {
@@ -212,6 +149,11 @@ pub(crate) async fn batch_reserve(asked: &Asked<'_>) -> Result<Reply, Problem> {
     ))
 }
 
+#[derive(Serialize)]
+struct States<'a> {
+    states: BTreeMap<&'a String, &'static str>,
+}
+
 /// The states of jobs; those that are unknown are left out.
 pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
     let uuids = asked.payload()?.job_uuids()?;
@@ -222,13 +164,13 @@ pub(crate) async fn get_states(asked: &Asked<'_>) -> Result<Reply, Problem> {
     let reads = portions.map(|ids| read_states(asked, ids.to_vec()));
     let states: HashMap<String, JobState> =
         try_join_all(reads).await?.into_iter().flatten().collect();
-    let mut answer = Map::new();
-    for (uuid, id) in uuids.into_iter().zip(&ids) {
-        if let Some(state) = id.as_ref().and_then(|id| states.get(id)) {
-            answer.insert(uuid, Value::from(state.as_str()));
-        }
-    }
-    Ok(Reply::ok(&json!({ "states": answer })))
+    let found = uuids.iter().zip(&ids).filter_map(|(uuid, id)| {
+        let state = states.get(id.as_ref()?)?;
+        Some((uuid, state.as_str()))
+    });
+    Ok(Reply::ok(&States {
+        states: found.collect(),
+    }))
 }
 
 /// The states of the jobs that these tasks are, as far as they exist and concern the stack.

@@ -16,7 +16,6 @@ use taskyard_store::{Key, Store};
 
 use crate::artifacts::ArtifactStore;
 use crate::caller::{Caller, Right};
-use crate::card::Cards;
 use crate::limit::{self, Limits, Scope};
 use crate::problem::Problem;
 use crate::queue::QueueMap;
@@ -72,7 +71,6 @@ pub struct Stacks {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) parts: Parts,
-    pub(crate) cards: Cards,
     limits: Limits,
 }
 
@@ -95,7 +93,6 @@ impl Stacks {
         Stacks {
             shared: Arc::new(Shared {
                 parts,
-                cards: Cards::default(),
                 limits: Limits::default(),
             }),
         }

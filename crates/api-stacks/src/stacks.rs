@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use taskyard_engine::Timestamp;
 use taskyard_engine::stacks::{self as engine, Kind, NewStack, Stack};
 use taskyard_store::Key;
 use uuid::Uuid;
@@ -40,15 +39,9 @@ pub(crate) fn queue_uuid(queue_key: &str) -> String {
     secret::uuid_of(&format!("queue:{queue_key}")).to_string()
 }
 
-fn body(stack: &Stack, now: Timestamp) -> Result<Value, Problem> {
+/// A stack as it is told of itself when it registers.
+fn body(stack: &Stack) -> Result<Value, Problem> {
     let metadata: Value = serde_json::from_str(&stack.metadata).map_err(Problem::internal)?;
-    let state = if !stack.is_connected {
-        "disconnected"
-    } else if stack.last_connected_at.plus(LOST_AFTER) < now {
-        "lost"
-    } else {
-        "connected"
-    };
     Ok(json!({
         "id": stack.id,
         "organization_uuid": organization_uuid(),
@@ -57,7 +50,7 @@ fn body(stack: &Stack, now: Timestamp) -> Result<Value, Problem> {
         "type": stack.kind.as_str(),
         "metadata": metadata,
         "last_connected_on": stack.last_connected_at.to_iso(),
-        "state": state,
+        "state": "connected",
     }))
 }
 
@@ -150,7 +143,7 @@ pub(crate) async fn register(asked: &Asked<'_>) -> Result<Reply, Problem> {
     } else {
         StatusCode::OK
     };
-    Ok(Reply::json(status, &body(&stack, now)?))
+    Ok(Reply::json(status, &body(&stack)?))
 }
 
 /// A stack says goodbye.

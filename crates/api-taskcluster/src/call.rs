@@ -27,8 +27,8 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     pub(crate) caller: Caller,
     /// What the method requires, for handlers that must look something up first.
-    pub(crate) scopes: Option<Expression>,
-    pub(crate) params: Params,
+    pub(crate) scopes: Option<Arc<Expression>>,
+    pub(crate) params: Arc<Params>,
     pub(crate) query: Vec<(String, String)>,
     /// The body with defaults filled in; an empty object if there is none.
     pub(crate) payload: Arc<Value>,

@@ -8,6 +8,7 @@ use taskyard_access::DirectoryError;
 use taskyard_engine::{Timestamp, artifact, object, task};
 
 use crate::reply::Reply;
+use crate::route::Params;
 
 /// What a client is told went wrong: a status, a code it may match on, and a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Code {
 #[derive(Debug, Clone)]
 pub(crate) struct RequestInfo {
     pub(crate) method: &'static str,
-    pub(crate) params: Value,
+    pub(crate) params: Arc<Params>,
     pub(crate) payload: Arc<Value>,
     pub(crate) time: Timestamp,
 }
@@ -131,7 +132,7 @@ impl ApiError {
             "message": message,
             "requestInfo": {
                 "method": info.method,
-                "params": info.params,
+                "params": shown(&info.params),
                 "payload": *info.payload,
                 "time": time,
             },
@@ -143,6 +144,14 @@ impl ApiError {
             reply
         }
     }
+}
+
+/// Parameters as errors repeat them.
+fn shown(params: &Params) -> Value {
+    let fields = params
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+    Value::Object(fields.collect())
 }
 
 impl From<taskyard_store::Error> for ApiError {

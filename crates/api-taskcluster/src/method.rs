@@ -82,7 +82,7 @@ pub(crate) struct Method<S> {
     /// Allowed query names.
     pub(crate) query: &'static [&'static str],
     /// What a caller needs; nothing means anybody may call.
-    pub(crate) scopes: Option<Expression>,
+    pub(crate) scopes: Option<Arc<Expression>>,
     /// Schema of the body, such as `v1/create-task-request.json#`.
     pub(crate) input: Option<&'static str>,
     pub(crate) output: Output,
@@ -150,7 +150,7 @@ impl<S> Method<S> {
             .parameters()
             .iter()
             .all(|parameter| self.route.has_plain_parameter(parameter));
-        self.scopes = Some(expression);
+        self.scopes = Some(Arc::new(expression));
         self
     }
 

@@ -53,6 +53,7 @@ pub struct Service<S> {
     state: Arc<S>,
     context: Context,
     headers: HeaderMap,
+    prefix_length: usize,
 }
 
 impl Context {
@@ -109,12 +110,13 @@ impl<S: Send + Sync + 'static> Service<S> {
             state,
             context,
             headers,
+            prefix_length: prefix(name).len(),
         }
     }
 
     /// The path that all methods begin with.
     pub fn prefix(&self) -> String {
-        format!("/api/{}/v1", self.name)
+        prefix(self.name)
     }
 
     /// Answers a request whose path begins with [`Service::prefix`].
@@ -131,7 +133,7 @@ impl<S: Send + Sync + 'static> Service<S> {
 
     async fn dispatch(&self, parts: &Parts, body: Body) -> Reply {
         let path = parts.uri.path();
-        let rest = path.get(self.prefix().len()..).unwrap_or_default();
+        let rest = path.get(self.prefix_length..).unwrap_or_default();
         let segments: Vec<&str> = rest.split('/').skip(1).collect();
         if parts.method == http::Method::OPTIONS {
             return self.options(&segments);
@@ -155,7 +157,7 @@ impl<S: Send + Sync + 'static> Service<S> {
         let now = self.context.clock.now().trunc_millis();
         let mut info = RequestInfo {
             method: method.name,
-            params: json!({}),
+            params: Arc::default(),
             payload: Arc::new(json!({})),
             time: now,
         };
@@ -166,7 +168,8 @@ impl<S: Send + Sync + 'static> Service<S> {
             );
             return error.into_reply(info);
         };
-        info.params = shown(&params);
+        let params = Arc::new(params);
+        info.params = Arc::clone(&params);
         let body = match read(parts, body, &mut info).await {
             Ok(body) => body,
             Err(error) => return error.into_reply(info),
@@ -193,7 +196,7 @@ impl<S: Send + Sync + 'static> Service<S> {
         bytes: Bytes,
         method: &Method<S>,
         schema: Option<&Schema>,
-        params: Params,
+        params: Arc<Params>,
         info: &mut RequestInfo,
     ) -> Result<Reply, ApiError> {
         let is_json = is_json(&parts.headers);
@@ -314,6 +317,10 @@ impl<S: Send + Sync + 'static> Service<S> {
     }
 }
 
+fn prefix(service: &str) -> String {
+    format!("/api/{service}/v1")
+}
+
 fn entry<S>(method: &Method<S>) -> Value {
     let mut entry = Map::new();
     let mut put = |name: &str, value: Value| drop(entry.insert(name.to_owned(), value));
@@ -326,7 +333,10 @@ fn entry<S>(method: &Method<S>) -> Value {
     put("stability", method.stability.as_str().into());
     put("category", method.category.into());
     if let Some(scopes) = &method.scopes {
-        put("scopes", serde_json::to_value(scopes).unwrap_or_default());
+        put(
+            "scopes",
+            serde_json::to_value(&**scopes).unwrap_or_default(),
+        );
     }
     if let Some(input) = method.input {
         put("input", input.into());
@@ -373,14 +383,6 @@ pub(crate) fn shared_headers() -> HeaderMap {
             )
         })
         .collect()
-}
-
-/// Parameters as errors repeat them.
-fn shown(params: &Params) -> Value {
-    let fields = params
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone().into()));
-    Value::Object(fields.collect())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

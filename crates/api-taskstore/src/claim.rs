@@ -1,6 +1,7 @@
 //! Claims, at once or after a wait.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,7 +193,8 @@ async fn claim_now(asked: &Asked<'_>, wish: &Wish) -> Result<Outcome, Problem> {
     let clock = &asked.parts.clock;
     loop {
         let now = clock.now();
-        let (_, seed) = uuid::Uuid::new_v4().as_u64_pair();
+        // Seeds need to differ, not to be secret.
+        let seed = RandomState::new().hash_one(());
         let claim = Arc::new(wish.at(now, seed));
         let key = key_of(claim.groups.first().map_or("", String::as_str));
         let claiming = move |tx: &mut Tx<'_>| group::claim(tx, now, &claim, seed);

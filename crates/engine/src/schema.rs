@@ -6,6 +6,7 @@ use taskyard_store::Migration;
 pub const MIGRATIONS: &[Migration] = &[
     TABLES,
     TASK_NUMBERS,
+    TASK_LISTINGS,
     LEAVING,
     TASK_QUEUES,
     crate::content::TABLES,
@@ -147,6 +148,20 @@ const TASK_NUMBERS: Migration = Migration {
 ALTER TABLE leases ADD COLUMN task_number {int} NOT NULL DEFAULT 0;
 UPDATE leases SET task_number = COALESCE(
   (SELECT number FROM tasks WHERE tasks.task_id = leases.subject), 0) WHERE subject <> '';
+",
+};
+
+const TASK_LISTINGS: Migration = Migration {
+    component: "engine",
+    id: 3,
+    name: "tasks are listed in the order of their numbers",
+    sql: "
+-- What a listing of jobs says of the task; empty for tasks that are older than this column.
+ALTER TABLE tasks ADD COLUMN outline {text} NOT NULL DEFAULT '';
+-- Members of a group were mostly created one after the other, so their rows stand together in this
+-- order, which the order of random ids would scatter.
+DROP INDEX tasks_by_group;
+CREATE INDEX tasks_by_group ON tasks (task_group_id, number);
 ",
 };
 

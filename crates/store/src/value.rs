@@ -101,6 +101,21 @@ impl Row<'_> {
     pub fn get<T: Column>(&self, index: usize) -> Result<T, Error> {
         T::read(self, index)
     }
+
+    /// The text in column `index` where it stands, for those who do not keep it.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn text(&self, index: usize) -> Result<&str, Error> {
+        match &self.0 {
+            Source::Sqlite(row) => row
+                .get_ref(index)
+                .map_err(mistyped)?
+                .as_str()
+                .map_err(mistyped),
+            Source::Postgres(row) => row.try_get(index).map_err(mistyped),
+        }
+    }
 }
 
 /// A type that a column can be read as.

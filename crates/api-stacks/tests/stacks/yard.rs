@@ -15,6 +15,7 @@ use taskyard_access::{Directory, Sealer, directory, slugid};
 use taskyard_api_stacks::{ArtifactStore, Parts, QueueMap, Stacks, Stored};
 use taskyard_engine::artifact::Artifact;
 use taskyard_engine::clock::Clock;
+use taskyard_engine::stacks::Outline;
 use taskyard_engine::task::{self, NewTask, Priority, Requires, State, Task};
 use taskyard_engine::timer::{ArtifactBytes, Timer};
 use taskyard_engine::{MIGRATIONS, Timestamp, stacks};
@@ -279,6 +280,9 @@ impl Yard {
                     group_id: wanted.group_id.unwrap_or_else(|| id.clone()),
                     id,
                     definition: wanted.definition.to_string(),
+                    outline: Outline::of(&wanted.definition)
+                        .to_text()
+                        .expect("an outline"),
                     task_queue_id: wanted.task_queue.to_owned(),
                     scheduler_id: "-".to_owned(),
                     project_id: "none".to_owned(),

@@ -158,7 +158,7 @@ impl Events {
         }
         let info = RequestInfo {
             method: "connect",
-            params: json!({}),
+            params: Arc::default(),
             payload: Arc::new(json!({})),
             time: self.shared.context.clock.now().trunc_millis(),
         };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use taskyard_access::Param;
 use taskyard_engine::Timestamp;
+use taskyard_engine::stacks::Outline;
 use taskyard_engine::task::{NewTask, Priority, Requires};
 
 use super::status::split_queue_id;
@@ -155,6 +156,9 @@ impl<'a> Definition<'a> {
             .unwrap_or(5.0) as u32;
         let definition =
             serde_json::to_string(&self.document(requires, retries)).map_err(ApiError::internal)?;
+        let outline = Outline::of(self.body)
+            .to_text()
+            .map_err(ApiError::internal)?;
         Ok(NewTask {
             id: self.task_id.to_owned(),
             group_id: self.text("taskGroupId", self.task_id).to_owned(),
@@ -164,6 +168,7 @@ impl<'a> Definition<'a> {
             requires,
             retries,
             definition,
+            outline,
             task_queue_id: self.task_queue_id,
             priority: self.priority,
             deadline: self.deadline,

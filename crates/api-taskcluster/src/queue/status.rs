@@ -98,37 +98,61 @@ pub(super) fn definition(text: &str) -> Result<&RawValue, ApiError> {
     serde_json::from_str(text).map_err(ApiError::internal)
 }
 
-/// Room for what stands around a definition in a listing: the status, with a run or two.
-const BESIDE_DEFINITION: usize = 1024;
+/// Room for a task in a listing: its definition, and its status with a run or two.
+const LISTED: usize = 2048;
 
-/// Appends `"tasks":[{task, status}, …]` to an object that is being written. The definitions stand
-/// in it as they are stored, which is as JSON.
-pub(super) fn write_tasks(into: &mut Vec<u8>, listed: &[Listed]) -> Result<(), ApiError> {
-    let definitions: usize = listed.iter().map(|each| each.definition.len()).sum();
-    into.reserve(definitions + listed.len() * BESIDE_DEFINITION);
-    into.extend_from_slice(b"\"tasks\":[");
-    for (at, each) in listed.iter().enumerate() {
-        if at > 0 {
-            into.push(b',');
-        }
-        into.extend_from_slice(b"{\"task\":");
-        into.extend_from_slice(each.definition.as_bytes());
-        into.extend_from_slice(b",\"status\":");
-        serde_json::to_writer(&mut *into, &Status(&each.task)).map_err(ApiError::internal)?;
-        into.push(b'}');
+/// Room for so many tasks.
+pub(super) fn room_for(tasks: usize) -> Vec<u8> {
+    Vec::with_capacity(tasks * LISTED)
+}
+
+/// Appends `{task, status}` to the tasks in `into`. The definition stands in it as it is stored,
+/// which is as JSON.
+pub(super) fn write_task(
+    into: &mut Vec<u8>,
+    task: &Task,
+    definition: &str,
+) -> Result<(), serde_json::Error> {
+    if !into.is_empty() {
+        into.push(b',');
     }
-    into.push(b']');
+    into.extend_from_slice(b"{\"task\":");
+    into.extend_from_slice(definition.as_bytes());
+    into.extend_from_slice(b",\"status\":");
+    serde_json::to_writer(&mut *into, &Status(task))?;
+    into.push(b'}');
     Ok(())
 }
 
 /// The answer `{…fields, tasks: [{task, status}, …]}`; `fields` is an object with at least one.
 pub(super) fn tasks_reply(fields: &impl Serialize, listed: &[Listed]) -> Result<Reply, ApiError> {
+    let mut tasks = room_for(listed.len());
+    for each in listed {
+        write_task(&mut tasks, &each.task, &each.definition).map_err(ApiError::internal)?;
+    }
+    written_tasks_reply(fields, &[tasks])
+}
+
+/// The same of tasks that are written already, in portions.
+pub(super) fn written_tasks_reply(
+    fields: &impl Serialize,
+    portions: &[Vec<u8>],
+) -> Result<Reply, ApiError> {
     let mut body = serde_json::to_vec(fields).map_err(ApiError::internal)?;
     if body.pop() != Some(b'}') {
         return Err(ApiError::internal("a listing is no object"));
     }
-    body.push(b',');
-    write_tasks(&mut body, listed)?;
-    body.push(b'}');
+    let size: usize = portions.iter().map(Vec::len).sum();
+    body.reserve(size + 64);
+    body.extend_from_slice(b",\"tasks\":[");
+    let mut is_first = true;
+    for portion in portions.iter().filter(|portion| !portion.is_empty()) {
+        if !is_first {
+            body.push(b',');
+        }
+        is_first = false;
+        body.extend_from_slice(portion);
+    }
+    body.extend_from_slice(b"]}");
     Ok(Reply::json_text(body))
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use taskyard_store::{Error, Row, Tx, Value, params};
 
 use super::agent_job::{self, AgentJob};
+use super::outline::Outline;
 use crate::by_ids::ByIds;
 use crate::lease::{self, Queue};
 use crate::reservation::Reservation;
@@ -33,8 +34,10 @@ impl Position {
 pub struct Listed {
     /// Its task.
     pub task_id: String,
-    /// The number of the task.
-    pub task_number: i64,
+    /// The task's group.
+    pub group_id: String,
+    /// The [outline](super::Outline) of the job, as text.
+    pub outline: String,
     /// The task's priority, as a number.
     pub priority: i64,
     /// Where it stands.
@@ -44,9 +47,15 @@ pub struct Listed {
 }
 
 /// The index for claims has the priority before the age, so each priority is a range of it.
-const OF_PRIORITY: &str = "SELECT id, subject, enqueued_at, expires_at, task_number FROM leases \
-     WHERE queue = $1 AND ready = 1 AND priority = $2 AND (enqueued_at, id) > ($3, $4) \
-     ORDER BY enqueued_at, id LIMIT $5";
+///
+/// Tasks that were created before outlines were kept have an empty one, so theirs is made of the
+/// definition.
+const OF_PRIORITY: &str = "SELECT l.id, l.enqueued_at, l.expires_at, t.task_id, t.task_group_id, \
+     t.outline, CASE WHEN t.outline = '' THEN (SELECT d.definition FROM task_definitions d \
+     WHERE d.number = t.number) END \
+     FROM leases l JOIN tasks t ON t.number = l.task_number \
+     WHERE l.queue = $1 AND l.ready = 1 AND l.priority = $2 AND (l.enqueued_at, l.id) > ($3, $4) \
+     ORDER BY l.enqueued_at, l.id LIMIT $5";
 
 /// The pending runs of one priority, of which the next few are at hand.
 struct Lane {
@@ -78,15 +87,21 @@ impl Lane {
                     portion as i64
                 ],
                 |row| {
+                    let outline: String = row.get(5)?;
                     Ok(Listed {
-                        task_id: row.get(1)?,
-                        task_number: row.get(4)?,
+                        task_id: row.get(3)?,
+                        group_id: row.get(4)?,
+                        outline: if outline.is_empty() {
+                            outline_of(row.text(6)?)?
+                        } else {
+                            outline
+                        },
                         priority,
                         at: Position {
-                            scheduled: row.get(2)?,
+                            scheduled: row.get(1)?,
                             lease_id: row.get(0)?,
                         },
-                        deadline: row.get(3)?,
+                        deadline: row.get(2)?,
                     })
                 },
             )?;
@@ -96,6 +111,12 @@ impl Lane {
         }
         Ok(self.at_hand.front().map(|listed| listed.at))
     }
+}
+
+fn outline_of(definition: &str) -> Result<String, Error> {
+    serde_json::from_str(definition)
+        .and_then(|definition| Outline::of(&definition).to_text())
+        .map_err(|error| Error::Statement(format!("the definition of a task: {error}")))
 }
 
 /// The pending runs of a task queue behind `after` that nobody has reserved, longest waiting first.
@@ -143,14 +164,8 @@ pub fn pending(
 pub struct Definition {
     /// Its id.
     pub task_id: String,
-    /// Its number.
-    pub task_number: i64,
     /// Who may claim its runs.
     pub task_queue_id: String,
-    /// Who schedules its group.
-    pub scheduler_id: String,
-    /// Its project.
-    pub project_id: String,
     /// Its group.
     pub group_id: String,
     /// After this it is resolved in any case.
@@ -161,33 +176,20 @@ pub struct Definition {
     pub text: String,
 }
 
-/// The statement that reads definitions, found by this column of `tasks`.
-macro_rules! select_definitions {
-    ($column:literal) => {
-        concat!(
-            "SELECT t.task_id, t.task_queue_id, t.scheduler_id, t.project_id, t.task_group_id, \
-             t.deadline, t.expires, d.definition, t.number FROM tasks t \
-             JOIN task_definitions d ON d.number = t.number WHERE t.",
-            $column,
-            " IN ({ids})"
-        )
-    };
-}
-
-static BY_ID: ByIds = ByIds::new(select_definitions!("task_id"), 0);
-static BY_NUMBER: ByIds = ByIds::new(select_definitions!("number"), 0);
+static DEFINITIONS: ByIds = ByIds::new(
+    "SELECT t.task_id, t.task_queue_id, t.task_group_id, t.deadline, t.expires, d.definition \
+     FROM tasks t JOIN task_definitions d ON d.number = t.number WHERE t.task_id IN ({ids})",
+    0,
+);
 
 fn read_definition(row: &Row<'_>) -> Result<Definition, Error> {
     Ok(Definition {
         task_id: row.get(0)?,
         task_queue_id: row.get(1)?,
-        scheduler_id: row.get(2)?,
-        project_id: row.get(3)?,
-        group_id: row.get(4)?,
-        deadline: row.get(5)?,
-        expires: row.get(6)?,
-        text: row.get(7)?,
-        task_number: row.get(8)?,
+        group_id: row.get(2)?,
+        deadline: row.get(3)?,
+        expires: row.get(4)?,
+        text: row.get(5)?,
     })
 }
 
@@ -197,17 +199,7 @@ fn texts(ids: &[String]) -> Vec<Value<'_>> {
 
 /// What these tasks are, as far as they exist, in no particular order.
 pub fn definitions(tx: &mut Tx<'_>, task_ids: &[String]) -> Result<Vec<Definition>, Error> {
-    BY_ID.query(tx, &[], &texts(task_ids), read_definition)
-}
-
-/// As [`definitions`], of tasks whose numbers are known: they stand near each other if they were
-/// created one after the other.
-pub fn definitions_by_number(
-    tx: &mut Tx<'_>,
-    task_numbers: &[i64],
-) -> Result<Vec<Definition>, Error> {
-    let numbers: Vec<Value<'_>> = task_numbers.iter().copied().map(Value::Int).collect();
-    BY_NUMBER.query(tx, &[], &numbers, read_definition)
+    DEFINITIONS.query(tx, &[], &texts(task_ids), read_definition)
 }
 
 /// How a job stands.
@@ -248,8 +240,7 @@ static STANDINGS: ByIds = ByIds::new(
 );
 
 fn read_standing(row: &Row<'_>) -> Result<Standing, Error> {
-    let runs: String = row.get(4)?;
-    let mut runs: Vec<Run> = serde_json::from_str(&runs)
+    let mut runs: Vec<Run> = serde_json::from_str(row.text(4)?)
         .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?;
     let scheduled = runs.first().map(|run| run.scheduled);
     let last = runs.len().saturating_sub(1);

@@ -13,6 +13,7 @@ mod event;
 mod job;
 mod log;
 mod meta_data;
+mod outline;
 mod queue;
 mod schema;
 mod stack;
@@ -34,11 +35,12 @@ pub use annotation::{Annotation, annotate, annotations, remove_annotation};
 pub use assignment::{Work, accept, assign, ignore_in_dispatches, is_assignment, work};
 pub use event::{Event, NewEvent, Note, NoteRules, NotesRefused, events, record, take_notes};
 pub use job::{
-    Definition, Finish, Listed, Position, Refusal, Standing, definitions, definitions_by_number,
-    finish, pending, standings, waiting,
+    Definition, Finish, Listed, Position, Refusal, Standing, definitions, finish, pending,
+    standings, waiting,
 };
 pub use log::{Chunk, LogSize, chunks, header_times, keep_chunk, keep_header_times, log_size};
 pub use meta_data::{get_meta_data, meta_data_keys, set_meta_data};
+pub use outline::Outline;
 pub use queue::{is_paused, pause, paused};
 pub use schema::MIGRATIONS;
 pub use stack::{Kind, NewStack, Stack, count_connected, deregister, register, stack, touch};

@@ -20,6 +20,8 @@ pub struct NewTask {
     /// Everything it is defined by, as JSON text with defaults filled in. Two requests with equal
     /// JSON ask for the same task.
     pub definition: String,
+    /// What a listing of jobs says of it: the text of its [`Outline`](crate::stacks::Outline).
+    pub outline: String,
     /// `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
     /// Who schedules the group's tasks.
@@ -71,7 +73,7 @@ pub fn create(
         task.lease_id = Some(lease_id);
     }
     // The first write, and the one that tells whether the task is there already.
-    if !record::insert(tx, &task)? {
+    if !record::insert(tx, &task, &new.outline)? {
         let outcome = existing(tx, now, new)?;
         return outcome.ok_or_else(|| tx.overtaken("the same task was created and removed"));
     }

@@ -1,6 +1,7 @@
 //! Tasks by what they have in common, a page at a time.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use taskyard_store::{Error, Row, Tx, Value, params};
@@ -26,21 +27,41 @@ fn read(row: &Row<'_>) -> Result<Listed, Error> {
     })
 }
 
+const MEMBER_NUMBERS: &str = "SELECT number FROM tasks \
+     WHERE task_group_id = $1 AND number > $2 ORDER BY number LIMIT $3";
+
+/// The numbers of a group's tasks behind `after` (0 for the first page), which is the order in
+/// which they were created.
+pub fn member_numbers(
+    tx: &mut Tx<'_>,
+    group_id: &str,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<i64>, Error> {
+    let params = params![group_id, after, limit as i64];
+    tx.query(MEMBER_NUMBERS, params, |row| row.get(0))
+}
+
 const MEMBERS: &str = concat!(
     "SELECT ",
     record::columns!("t."),
     ", d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
-     WHERE t.task_group_id = $1 AND t.task_id > $2 ORDER BY t.task_id LIMIT $3"
+     WHERE t.task_group_id = $1 AND t.number BETWEEN $2 AND $3 ORDER BY t.number"
 );
 
-/// The tasks of a group behind `after` (empty for the first page), by id.
+/// Calls `each` with those of a group's tasks whose numbers are among `numbers`, in their order,
+/// and with their definitions.
 pub fn group_members(
     tx: &mut Tx<'_>,
     group_id: &str,
-    after: &str,
-    limit: usize,
-) -> Result<Vec<Listed>, Error> {
-    tx.query(MEMBERS, params![group_id, after, limit as i64], read)
+    numbers: RangeInclusive<i64>,
+    mut each: impl FnMut(Task, &str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let params = params![group_id, *numbers.start(), *numbers.end()];
+    tx.query(MEMBERS, params, |row| {
+        each(record::read(row)?, row.text(COLUMNS)?)
+    })?;
+    Ok(())
 }
 
 const DEPENDENTS: &str = concat!(

@@ -31,7 +31,7 @@ pub use group::{
 };
 pub use list::{
     ClaimedPlace, Listed, PendingRun, claimed_runs, dependents, group_members, listed_tasks,
-    pending_runs, statuses,
+    member_numbers, pending_runs, statuses,
 };
 pub use priority::{Redefine, change_group_priority, change_priority};
 pub(crate) use record::lock;

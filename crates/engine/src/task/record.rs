@@ -55,7 +55,6 @@ fn narrow(number: i64) -> u32 {
 
 /// Reads a task from the first columns of a row.
 pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
-    let runs: String = row.get(12)?;
     Ok(Task {
         id: row.get(0)?,
         task_queue_id: row.get(1)?,
@@ -63,13 +62,13 @@ pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
         project_id: row.get(3)?,
         group_id: row.get(4)?,
         priority: Priority::from_number(row.get(5)?),
-        requires: Requires::parse(&row.get::<String>(6)?),
+        requires: Requires::parse(row.text(6)?),
         retries: narrow(row.get(7)?),
         retries_left: narrow(row.get(8)?),
         deadline: row.get(9)?,
         expires: row.get(10)?,
         ever_resolved: row.get(11)?,
-        runs: serde_json::from_str(&runs)
+        runs: serde_json::from_str(row.text(12)?)
             .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?,
         lease_id: row.get(13)?,
         number: row.get(14)?,
@@ -128,8 +127,8 @@ pub(super) fn definition_of(tx: &mut Tx<'_>, task: &Task) -> Result<String, Erro
 
 const INSERT: &str = "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, \
      task_group_id, priority, requires, retries, retries_left, deadline, expires, is_open, \
-     ever_resolved, runs, lease_id, number) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+     ever_resolved, runs, lease_id, number, outline) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
      ON CONFLICT (task_id) DO NOTHING";
 
 fn runs_text(task: &Task) -> Result<String, Error> {
@@ -137,8 +136,8 @@ fn runs_text(task: &Task) -> Result<String, Error> {
         .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))
 }
 
-/// Stores a new task; `false` if the id is taken.
-pub(super) fn insert(tx: &mut Tx<'_>, task: &Task) -> Result<bool, Error> {
+/// Stores a new task and its outline; `false` if the id is taken.
+pub(super) fn insert(tx: &mut Tx<'_>, task: &Task, outline: &str) -> Result<bool, Error> {
     let inserted = tx.execute(
         INSERT,
         params![
@@ -158,6 +157,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &Task) -> Result<bool, Error> {
             &runs_text(task)?,
             task.lease_id,
             task.number,
+            outline,
         ],
     )?;
     Ok(inserted > 0)

@@ -147,13 +147,22 @@ on_both_databases! {
             });
             let answers = create_at_once(&nodes, all.collect()).await;
             let id = format!("group-{round}");
-            let members = yard.read(move |tx| task::group_members(tx, &id, "", 100)).await;
+            let members = yard
+                .read(move |tx| {
+                    let mut members = Vec::new();
+                    task::group_members(tx, &id, 0..=i64::MAX, |task, _| {
+                        members.push(task);
+                        Ok(())
+                    })?;
+                    Ok(members)
+                })
+                .await;
             let id = format!("group-{round}");
             let group = yard.read(move |tx| task::group(tx, &id)).await.expect("it exists");
             assert_eq!(members.len(), 8);
             assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 8);
             for member in members {
-                assert_eq!(member.task.scheduler_id, group.scheduler_id);
+                assert_eq!(member.scheduler_id, group.scheduler_id);
             }
         }
     }

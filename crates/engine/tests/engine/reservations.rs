@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde_json::json;
 use taskyard_engine::clock::Clock;
 use taskyard_engine::lease::{self, Queue};
-use taskyard_engine::stacks::{self, Finish, Position};
+use taskyard_engine::stacks::{self, Finish, Outline, Position};
 use taskyard_engine::task::{self, NewTask, Priority, Resolved, State};
 use taskyard_engine::timer::Timer;
 use taskyard_engine::{Timestamp, reservation};
@@ -255,6 +256,21 @@ on_both_databases! {
         assert_eq!(yard.sweep(START.plus(secs(1))).await, START.plus(secs(600)));
         yard.sweep(START.plus(secs(600))).await;
         assert_eq!(listed(&yard).await.len(), 2);
+    }
+
+    async fn a_listing_has_an_outline_of_each_job_even_of_those_that_were_kept_without_one(kind) {
+        let yard = Yard::new(kind);
+        let definition = json!({"projectId": "p", "metadata": {"name": "step"}});
+        let outline = Outline::of(&definition).to_text().expect("a text");
+        let old = NewTask { definition: definition.to_string(), ..new_task("old") };
+        yard.create(START, old).await;
+        // What is kept is told, whatever the definition says.
+        let new = NewTask { outline: outline.clone(), group_id: "g".to_owned(), ..new_task("new") };
+        yard.create(START, new).await;
+        let found = yard.read(|tx| stacks::pending(tx, QUEUE, Position::START, 1000)).await;
+        let told: Vec<_> = found.iter().map(|job| (&*job.task_id, &*job.group_id)).collect();
+        assert_eq!(told, [("old", "old"), ("new", "g")]);
+        assert!(found.iter().all(|job| job.outline == outline), "{found:?}");
     }
 
     async fn a_queue_that_the_stack_has_no_right_to_is_left_alone(kind) {

@@ -54,6 +54,7 @@ impl Spec {
         NewTask {
             id: task_id(place),
             definition: format!(r#"{{"place":{place},"altered":{altered}}}"#),
+            outline: String::new(),
             task_queue_id: queue_id(self.queue),
             scheduler_id: self.scheduler.to_owned(),
             project_id: "none".to_owned(),

@@ -121,7 +121,7 @@ pub(in crate::auth) async fn github_repo_token(
     mut call: Call,
 ) -> Result<Reply, ApiError> {
     // GitHub's names are the same in any case; scopes are compared in lower case.
-    for (name, value) in &mut call.params {
+    for (name, value) in Arc::make_mut(&mut call.params) {
         if *name == "owner" {
             value.make_ascii_lowercase();
         }
