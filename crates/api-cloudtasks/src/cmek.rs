@@ -6,7 +6,7 @@ use taskyard_engine::cloud::cmek;
 use crate::failure::Failure;
 use crate::iam::Permission;
 use crate::mask::Mask;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Put as _};
 use crate::name::LocationName;
 use crate::service::{Answer, Asked, CloudTasks};
 
@@ -21,7 +21,7 @@ pub(crate) async fn get_cmek_config(service: &CloudTasks, asked: Asked) -> Answe
         .require(Permission::CmekConfigGet, location.as_str())?;
     let name = location.clone();
     let found = service.store().read(move |tx| cmek::get(tx, name.as_str()));
-    Ok(render(asked.answer(), &location, &found.await?))
+    Ok(render(asked.answer(), &location, &found.await?).into())
 }
 
 pub(crate) async fn update_cmek_config(service: &CloudTasks, asked: Asked) -> Answer {
@@ -50,7 +50,7 @@ pub(crate) async fn update_cmek_config(service: &CloudTasks, asked: Asked) -> An
             }
             cmek::get(tx, name.as_str())
         });
-    Ok(render(asked.answer(), &location, &set.await?))
+    Ok(render(asked.answer(), &location, &set.await?).into())
 }
 
 fn is_key(key: &str) -> bool {

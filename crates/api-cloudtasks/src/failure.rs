@@ -12,7 +12,7 @@ use prost_reflect::{DynamicMessage, MapKey, ReflectMessage as _, Value};
 use serde_json::json;
 use tonic::Code;
 
-use crate::message::{Fields as _, Span};
+use crate::message::{Kept as _, Put as _, Span};
 use crate::schema::Schema;
 
 /// A refusal as every version and transport renders it.

@@ -6,22 +6,30 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Buf as _;
+use bytes::{Buf as _, BufMut as _};
 use http::Request;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, MessageDescriptor};
+use prost_reflect::DynamicMessage;
 use taskyard_http::body::{self, IDLE};
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{
+    BufferSettings, Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder,
+};
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::received::Received;
 use crate::schema::Call;
-use crate::service::{Asked, CloudTasks};
+use crate::service::{Answered, Asked, CloudTasks};
 
 /// Bytes of a frame before its message.
 const FRAME: usize = 5;
+
+/// Buffers that begin as small as most messages are, and grow with the others.
+fn buffers() -> BufferSettings {
+    BufferSettings::new(1024, 32 * 1024)
+}
 
 /// Answers a gRPC request to one of the services' paths.
 pub(crate) async fn answer(service: &CloudTasks, request: Request<Body>) -> Response {
@@ -40,9 +48,7 @@ pub(crate) async fn answer(service: &CloudTasks, request: Request<Body>) -> Resp
         Ok(body) => body,
         Err(error) => return refused_body(&error).into_grpc(schema).into_http(),
     };
-    let codec = Messages {
-        input: call.input.clone(),
-    };
+    let codec = Messages(Arc::clone(&call));
     let handler = Handler {
         service: service.clone(),
         call,
@@ -76,22 +82,30 @@ struct Handler {
     caller: Caller,
 }
 
-impl UnaryService<DynamicMessage> for Handler {
-    type Response = DynamicMessage;
-    type Future =
-        Pin<Box<dyn Future<Output = Result<tonic::Response<DynamicMessage>, Status>> + Send>>;
+/// A request, as its method wants it.
+enum Incoming {
+    Kept(DynamicMessage),
+    Received(Received),
+}
 
-    fn call(&mut self, request: tonic::Request<DynamicMessage>) -> Self::Future {
+impl UnaryService<Incoming> for Handler {
+    type Response = Answered;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Answered>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<Incoming>) -> Self::Future {
         let service = self.service.clone();
-        let asked = Asked {
-            call: Arc::clone(&self.call),
-            caller: self.caller.clone(),
-            message: request.into_inner(),
-            raw: None,
-            by_rest: false,
-        };
+        let (call, caller) = (Arc::clone(&self.call), self.caller.clone());
         Box::pin(async move {
-            let answered = service.handle(asked).await;
+            let answered = match request.into_inner() {
+                Incoming::Kept(message) => {
+                    let asked = Asked::by_grpc(call, caller, message);
+                    service.handle(asked).await
+                }
+                Incoming::Received(message) => {
+                    let asked = Asked::by_grpc(call, caller, message);
+                    service.handle_received(asked).await
+                }
+            };
             answered
                 .map(tonic::Response::new)
                 .map_err(|failure| failure.into_grpc(service.schema()))
@@ -99,14 +113,12 @@ impl UnaryService<DynamicMessage> for Handler {
     }
 }
 
-/// Reads and writes messages by their descriptors.
-struct Messages {
-    input: MessageDescriptor,
-}
+/// Reads and writes the messages of a method.
+struct Messages(Arc<Call>);
 
 impl Codec for Messages {
-    type Encode = DynamicMessage;
-    type Decode = DynamicMessage;
+    type Encode = Answered;
+    type Decode = Incoming;
     type Encoder = Writer;
     type Decoder = Reader;
 
@@ -115,33 +127,52 @@ impl Codec for Messages {
     }
 
     fn decoder(&mut self) -> Reader {
-        Reader(self.input.clone())
+        Reader(Arc::clone(&self.0))
     }
 }
 
 struct Writer;
 
 impl Encoder for Writer {
-    type Item = DynamicMessage;
+    type Item = Answered;
     type Error = Status;
 
-    fn encode(&mut self, item: DynamicMessage, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(into)
-            .map_err(|error| Status::internal(error.to_string()))
+    fn encode(&mut self, item: Answered, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        match item {
+            Answered::Kept(message) => message
+                .encode(into)
+                .map_err(|error| Status::internal(error.to_string())),
+            Answered::Written(bytes) => {
+                into.put_slice(&bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
 
-struct Reader(MessageDescriptor);
+struct Reader(Arc<Call>);
 
 impl Decoder for Reader {
-    type Item = DynamicMessage;
+    type Item = Incoming;
     type Error = Status;
 
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Incoming>, Status> {
         // One piece of memory, of which bytes fields become slices.
         let bytes = from.copy_to_bytes(from.remaining());
-        DynamicMessage::decode(self.0.clone(), bytes)
+        let message = match &self.0.received {
+            Some(shape) => Received::read(shape, bytes).map(Incoming::Received),
+            None => DynamicMessage::decode(self.0.input.clone(), bytes).map(Incoming::Kept),
+        };
+        message
             .map(Some)
             .map_err(|error| Status::invalid_argument(format!("The message is broken: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }

@@ -7,7 +7,7 @@ use taskyard_engine::cloud::failure::{self, Failed};
 
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{QueueName, TaskName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};
@@ -67,7 +67,7 @@ pub(crate) async fn list_attempts(service: &CloudTasks, asked: Asked) -> Answer 
     if let Some(next) = page.next {
         answer.put_text("next_page_token", &page::token(&next, parent, now));
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 fn put_attempt(into: &mut DynamicMessage, logged: &Logged, queue: &QueueName, view: View) {
@@ -128,7 +128,7 @@ pub(crate) async fn list_failures(service: &CloudTasks, asked: Asked) -> Answer 
         let token = page::token(&next, queue.as_str(), now);
         answer.put_text("next_page_token", &token);
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 fn put_failure(into: &mut DynamicMessage, failed: &Failed, queue: &QueueName, view: View) {

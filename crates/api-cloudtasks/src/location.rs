@@ -10,7 +10,7 @@ use taskyard_engine::cloud::location;
 
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{LocationName, ProjectName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};
@@ -74,7 +74,7 @@ pub(crate) async fn list_locations(service: &CloudTasks, asked: Asked) -> Answer
         let locations = locations.collect();
         answer.put("locations", Value::List(locations));
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 pub(crate) fn get_location(service: &CloudTasks, asked: Asked) -> Answer {
@@ -85,13 +85,13 @@ pub(crate) fn get_location(service: &CloudTasks, asked: Asked) -> Answer {
         .require(Permission::LocationsGet, location.as_str())?;
     let mut answer = asked.answer();
     render(&mut answer, location.project(), location.id());
-    Ok(answer)
+    Ok(answer.into())
 }
 
 fn render(into: &mut DynamicMessage, project: &str, id: &str) {
     into.put_text("name", &format!("{project}/locations/{id}"));
     into.put_text("location_id", id);
     // One command line takes the region from here.
-    let label = ("cloud.googleapis.com/region".to_owned(), id.to_owned());
+    let label = ("cloud.googleapis.com/region", id);
     into.put_pairs("labels", &BTreeMap::from([label]));
 }

@@ -3,7 +3,7 @@
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 
 /// Paths of fields, in the names of the definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -109,6 +109,7 @@ fn copy(path: &[String], given: Option<&DynamicMessage>, onto: &mut DynamicMessa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Put as _;
     use crate::schema::Schema;
     use crate::version::Version;
 

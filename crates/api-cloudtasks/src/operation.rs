@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::failure::{Failure, pack};
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{LocationName, QueueName};
 use crate::rpc::Service;
 use crate::service::{Answer, Asked, CloudTasks};
@@ -135,7 +135,7 @@ pub(crate) fn render(
             error.put_int("code", i32::from(Code::Aborted));
             error.put_text("message", &text);
         });
-        return Ok(into);
+        return Ok(into.into());
     }
     let response = match operation.kind {
         Kind::Delete => schema.message("google.protobuf.Empty"),
@@ -154,5 +154,5 @@ pub(crate) fn render(
     }
     let response = pack(schema, &response).ok_or_else(missing)?;
     into.put("response", Value::Message(response));
-    Ok(into)
+    Ok(into.into())
 }

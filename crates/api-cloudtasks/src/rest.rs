@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts as Head;
 use http::{Method, Request};
-use prost_reflect::{DynamicMessage, Kind, ReflectMessage as _, Value};
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
 use taskyard_http::body::{self, IDLE};
 use tonic::Code;
 
@@ -20,7 +20,7 @@ use self::route::Found;
 pub(crate) use self::route::Routes;
 use crate::failure::{self, Failure};
 use crate::rpc;
-use crate::service::{Asked, CloudTasks, Raw};
+use crate::service::{Answered, Asked, CloudTasks, Raw};
 
 /// Answers a REST request.
 pub(crate) async fn answer(service: &CloudTasks, request: Request<Body>) -> Response {
@@ -55,6 +55,7 @@ async fn dispatch(service: &CloudTasks, head: &mut Head, body: Body) -> Result<R
     let caller = service.caller(head, &found.call)?;
     let bytes = read(body.take(), caller.limit()).await?;
     let (message, raw) = message(&found, &query, bytes, head)?;
+    let output = found.call.output.clone();
     let asked = Asked {
         call: found.call,
         caller,
@@ -63,7 +64,7 @@ async fn dispatch(service: &CloudTasks, head: &mut Head, body: Body) -> Result<R
         by_rest: true,
     };
     let answered = service.handle(asked).await?;
-    respond(&answered, query.enums_as_numbers)
+    respond(answered, output, query.enums_as_numbers)
 }
 
 fn find(service: &CloudTasks, method: &Method, path: &str) -> Result<Found, Failure> {
@@ -142,8 +143,17 @@ fn message(
     Ok((message, raw))
 }
 
-fn respond(message: &DynamicMessage, enums_as_numbers: bool) -> Result<Response, Failure> {
-    let body = json::write(message, enums_as_numbers)?;
+fn respond(
+    answered: Answered,
+    output: MessageDescriptor,
+    enums_as_numbers: bool,
+) -> Result<Response, Failure> {
+    let message = match answered {
+        Answered::Kept(message) => message,
+        Answered::Written(bytes) => DynamicMessage::decode(output, bytes.as_slice())
+            .map_err(|error| Failure::new(Code::Internal, error.to_string()))?,
+    };
+    let body = json::write(&message, enums_as_numbers)?;
     let mut response = Response::new(Body::from(body));
     *response.headers_mut() = failure::headers();
     Ok(response)

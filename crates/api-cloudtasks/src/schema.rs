@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _};
 
-use crate::rpc::{Row, Service, TABLE};
+use crate::rpc::{Row, Rpc, Service, TABLE};
+use crate::shape::Shape;
 use crate::version::Version;
 
 /// Compiled from `proto/`; `tests/descriptors.rs` proves that it is up to date.
@@ -31,7 +32,11 @@ pub(crate) struct Call {
     /// Locations, operations and history are the same for all; for gRPC they count as v2.
     pub(crate) version: Version,
     pub(crate) input: MessageDescriptor,
+    /// Of requests that are read once: those of the method that is called most.
+    pub(crate) received: Option<Arc<Shape>>,
     pub(crate) output: MessageDescriptor,
+    /// Of the tasks of its version.
+    pub(crate) task: Arc<Shape>,
 }
 
 /// Every message and every method.
@@ -49,9 +54,14 @@ impl Schema {
             calls: Vec::new(),
             by_path: HashMap::new(),
         };
+        let tasks = Version::ALL.into_iter().filter_map(|version| {
+            let task = schema.of(version, "Task")?;
+            Some((version, Arc::new(Shape::of(&task.descriptor()))))
+        });
+        let tasks: HashMap<Version, Arc<Shape>> = tasks.collect();
         for row in &TABLE {
             for version in row.versions {
-                let call = Arc::new(schema.bind(row, *version)?);
+                let call = Arc::new(schema.bind(row, *version, &tasks)?);
                 let path = format!("/{}/{}", service_name(row.service, *version), row.name);
                 schema
                     .by_path
@@ -63,7 +73,12 @@ impl Schema {
         Ok(schema)
     }
 
-    fn bind(&self, row: &'static Row, version: Version) -> Result<Call, SchemaError> {
+    fn bind(
+        &self,
+        row: &'static Row,
+        version: Version,
+        tasks: &HashMap<Version, Arc<Shape>>,
+    ) -> Result<Call, SchemaError> {
         let service = service_name(row.service, version);
         let missing = || SchemaError::Missing(format!("{service}.{}", row.name));
         let found = self
@@ -72,11 +87,15 @@ impl Schema {
             .ok_or_else(missing)?;
         let method = found.methods().find(|method| method.name() == row.name);
         let method = method.ok_or_else(missing)?;
+        let task = tasks.get(&version).cloned();
+        let is_hot = row.rpc == Rpc::CreateTask;
         Ok(Call {
             row,
             version,
+            received: is_hot.then(|| Arc::new(Shape::of(&method.input()))),
             input: method.input(),
             output: method.output(),
+            task: task.ok_or_else(missing)?,
         })
     }
 

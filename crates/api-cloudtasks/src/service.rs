@@ -16,7 +16,9 @@ use taskyard_engine::cloud::dispatch::Dispatch;
 use taskyard_store::Store;
 
 use crate::caller::Caller;
+use crate::draft::Draft;
 use crate::failure::Failure;
+use crate::received::Received;
 use crate::rest::Routes;
 use crate::rpc::Rpc;
 use crate::schema::{Call, Schema, SchemaError};
@@ -98,10 +100,10 @@ struct Inner {
 
 /// A call whose sender is known.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Asked<M = DynamicMessage> {
     pub(crate) call: Arc<Call>,
     pub(crate) caller: Caller,
-    pub(crate) message: DynamicMessage,
+    pub(crate) message: M,
     /// The request itself, for methods over REST that take it as it comes.
     pub(crate) raw: Option<Raw>,
     /// Whether it came over REST, where every method has a version.
@@ -117,9 +119,40 @@ pub(crate) struct Raw {
 }
 
 /// What a method answers.
-pub(crate) type Answer = Result<DynamicMessage, Failure>;
+pub(crate) type Answer = Result<Answered, Failure>;
 
-impl Asked {
+/// A message of the method's answer.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Kept(DynamicMessage),
+    /// As the wire has it.
+    Written(Vec<u8>),
+}
+
+impl From<DynamicMessage> for Answered {
+    fn from(message: DynamicMessage) -> Self {
+        Answered::Kept(message)
+    }
+}
+
+impl From<Draft<'_>> for Answered {
+    fn from(draft: Draft<'_>) -> Self {
+        Answered::Written(draft.into_bytes())
+    }
+}
+
+impl<M> Asked<M> {
+    /// A call that came as gRPC.
+    pub(crate) fn by_grpc(call: Arc<Call>, caller: Caller, message: M) -> Self {
+        Asked {
+            call,
+            caller,
+            message,
+            raw: None,
+            by_rest: false,
+        }
+    }
+
     /// An empty message of the method's answer.
     pub(crate) fn answer(&self) -> DynamicMessage {
         DynamicMessage::new(self.call.output.clone())
@@ -209,6 +242,12 @@ impl CloudTasks {
     pub(crate) fn caller(&self, head: &Head, call: &Arc<Call>) -> Result<Caller, Failure> {
         let parts = self.parts();
         Caller::of(head, self.now(), &parts.directory, parts.dev, call)
+    }
+
+    /// Hands a call whose request is only read once to the function of its name, which is
+    /// `CreateTask`.
+    pub(crate) async fn handle_received(&self, asked: Asked<Received>) -> Answer {
+        task::create_task(self, asked).await
     }
 
     /// Hands a call to the function of its name.

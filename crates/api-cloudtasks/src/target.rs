@@ -9,7 +9,7 @@ use taskyard_engine::cloud::{
 };
 
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields, Kept as _, Put};
 use crate::name::QueueName;
 
 /// Bytes of all headers together: 80 KB.
@@ -21,7 +21,7 @@ pub(crate) const URL: usize = 2083;
 const DEFAULT_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// The method of a field; `None` if it is not said.
-pub(crate) fn method(message: &DynamicMessage) -> Result<Option<Method>, Failure> {
+pub(crate) fn method(message: &impl Fields) -> Result<Option<Method>, Failure> {
     Ok(Some(match message.choice("http_method") {
         0 => return Ok(None),
         1 => Method::Post,
@@ -38,7 +38,7 @@ pub(crate) fn method(message: &DynamicMessage) -> Result<Option<Method>, Failure
     }))
 }
 
-pub(crate) fn put_method(message: &mut DynamicMessage, method: Method) {
+pub(crate) fn put_method(message: &mut impl Put, method: Method) {
     let number = match method {
         Method::Post => 1,
         Method::Get => 2,
@@ -48,12 +48,12 @@ pub(crate) fn put_method(message: &mut DynamicMessage, method: Method) {
         Method::Patch => 6,
         Method::Options => 7,
     };
-    message.put("http_method", Value::EnumNumber(number));
+    message.set_choice("http_method", number);
 }
 
 /// The token of a request or a queue.
-pub(crate) fn authorization(message: &DynamicMessage) -> Result<Option<Authorization>, Failure> {
-    let email = |token: &DynamicMessage, kind: &str| {
+pub(crate) fn authorization<M: Fields>(message: &M) -> Result<Option<Authorization>, Failure> {
+    let email = |token: &M, kind: &str| {
         let email = token.text("service_account_email");
         if email.is_empty() {
             return Err(Failure::invalid(format!(
@@ -77,7 +77,7 @@ pub(crate) fn authorization(message: &DynamicMessage) -> Result<Option<Authoriza
     }))
 }
 
-pub(crate) fn put_authorization(message: &mut DynamicMessage, authorization: &Authorization) {
+pub(crate) fn put_authorization(message: &mut impl Put, authorization: &Authorization) {
     match authorization {
         Authorization::OAuth { email, scope } => message.put_child("oauth_token", |token| {
             token.put_text("service_account_email", email);
@@ -303,7 +303,7 @@ pub(crate) fn with_default_scope(authorization: Authorization) -> Authorization 
 
 /// The routing of App Engine tasks, with the host that follows from it.
 pub(crate) fn routing(
-    message: &DynamicMessage,
+    message: &impl Fields,
     queue: &QueueName,
 ) -> Result<AppEngineRouting, Failure> {
     let part = |name: &str| {
@@ -339,7 +339,7 @@ pub(crate) fn host(service: &str, version: &str, instance: &str, queue: &QueueNa
     format!("{host}{project}.{region}.r.appspot.com")
 }
 
-pub(crate) fn put_routing(message: &mut DynamicMessage, name: &str, routing: &AppEngineRouting) {
+pub(crate) fn put_routing(message: &mut impl Put, name: &str, routing: &AppEngineRouting) {
     message.put_child(name, |into| {
         into.put_text("service", &routing.service);
         into.put_text("version", &routing.version);

@@ -10,7 +10,7 @@ use tonic::Code;
 use super::{Permission, policy};
 use crate::failure::Failure;
 use crate::mask::Mask;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::QueueName;
 use crate::service::{Answer, Asked, CloudTasks};
 
@@ -133,7 +133,7 @@ pub(crate) async fn test_iam_permissions(service: &CloudTasks, asked: Asked) -> 
     let mut answer = asked.answer();
     let names = held.iter().map(|it| Value::String(it.as_str().to_owned()));
     answer.put("permissions", Value::List(names.collect()));
-    Ok(answer)
+    Ok(answer.into())
 }
 
 /// The policy as the message `empty` is, without its etag.
@@ -155,5 +155,5 @@ fn render(empty: DynamicMessage, policy: Option<&cloud::policy::Policy>) -> Answ
     })?;
     let etag = policy.map_or(&cloud::policy::EMPTY_ETAG[..], |policy| &policy.etag);
     answer.put("etag", Value::Bytes(etag.to_vec().into()));
-    Ok(answer)
+    Ok(answer.into())
 }

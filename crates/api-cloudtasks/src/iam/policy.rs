@@ -10,7 +10,7 @@ use taskyard_store::{Error, Tx};
 use super::{Permission, members, role};
 use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::QueueName;
 
 /// Most members of all bindings together.

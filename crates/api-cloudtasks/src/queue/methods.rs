@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::iam::Permission;
 use crate::mask::Mask;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _, Put as _};
 use crate::name::{LocationName, QueueName};
 use crate::page;
 use crate::service::{Answer, Asked, CloudTasks};
@@ -68,7 +68,7 @@ pub(crate) async fn list_queues(service: &CloudTasks, asked: Asked) -> Answer {
     if let Some(next) = next {
         answer.put_text("next_page_token", &page::token(&next, &query, now));
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 pub(crate) async fn get_queue(service: &CloudTasks, asked: Asked) -> Answer {
@@ -89,7 +89,7 @@ pub(crate) async fn get_queue(service: &CloudTasks, asked: Asked) -> Answer {
     });
     let (queue, stats) = found.await??;
     let version = asked.call.version;
-    Ok(shown(answer, &queue, stats, version, mask.as_ref()))
+    Ok(shown(answer, &queue, stats, version, mask.as_ref()).into())
 }
 
 pub(crate) async fn create_queue(service: &CloudTasks, asked: Asked) -> Answer {
@@ -117,7 +117,7 @@ pub(crate) async fn create_queue(service: &CloudTasks, asked: Asked) -> Answer {
         cloud::queue::create(tx, now, name.as_str(), &settings, Origin::Api)
     });
     let queue = created.await??;
-    Ok(shown(asked.answer(), &queue, None, version, None))
+    Ok(shown(asked.answer(), &queue, None, version, None).into())
 }
 
 pub(crate) async fn update_queue(service: &CloudTasks, asked: Asked) -> Answer {
@@ -159,7 +159,7 @@ pub(crate) async fn update_queue(service: &CloudTasks, asked: Asked) -> Answer {
         Ok(updated.and_then(|updated| updated.map_err(Failure::from)))
     });
     let queue = updated.await??;
-    Ok(shown(asked.answer(), &queue, None, version, None))
+    Ok(shown(asked.answer(), &queue, None, version, None).into())
 }
 
 /// What an update makes of a queue.
@@ -233,7 +233,7 @@ pub(crate) async fn delete_queue(service: &CloudTasks, asked: Asked) -> Answer {
         }))
     });
     deleted.await??;
-    Ok(asked.answer())
+    Ok(asked.answer().into())
 }
 
 pub(crate) async fn purge_queue(service: &CloudTasks, asked: Asked) -> Answer {
@@ -272,13 +272,7 @@ async fn change(
         Ok(changed.map_err(Failure::from))
     });
     let queue = changed.await??;
-    Ok(shown(
-        asked.answer(),
-        &queue,
-        None,
-        asked.call.version,
-        None,
-    ))
+    Ok(shown(asked.answer(), &queue, None, asked.call.version, None).into())
 }
 
 /// The figures of a queue, if they are asked for.

@@ -5,7 +5,7 @@ use taskyard_engine::cloud::stats::Stats;
 use taskyard_engine::cloud::{Kind, Queue, Settings, State};
 
 use super::settings::put_retry;
-use crate::message::Fields as _;
+use crate::message::{Kept as _, Put as _};
 use crate::target;
 use crate::version::Version;
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::DynamicMessage;
 use taskyard_engine::cloud::settings::default_burst;
 use taskyard_engine::cloud::{Kind, RateLimits, RetryConfig, Settings};
 
 use crate::failure::Failure;
 use crate::mask::Mask;
-use crate::message::Fields as _;
+use crate::message::{Fields, Kept as _, Put};
 use crate::name::QueueName;
 use crate::target;
 use crate::time;
@@ -217,15 +217,11 @@ fn check_count(count: i32, name: &str, most: i32) -> Result<(), Failure> {
 }
 
 /// Reads the law of retries of a task.
-pub(crate) fn retry(message: &DynamicMessage, version: Version) -> Result<RetryConfig, Failure> {
+pub(crate) fn retry(message: &impl Fields, version: Version) -> Result<RetryConfig, Failure> {
     retry_of(message, version, Kind::Push)
 }
 
-fn retry_of(
-    message: &DynamicMessage,
-    version: Version,
-    kind: Kind,
-) -> Result<RetryConfig, Failure> {
+fn retry_of(message: &impl Fields, version: Version, kind: Kind) -> Result<RetryConfig, Failure> {
     let default = RetryConfig::default();
     let attempts = message.int("max_attempts");
     let max_attempts = if version == Version::V2beta2 {
@@ -287,11 +283,11 @@ fn retry_of(
 }
 
 /// Writes a law of retries.
-pub(crate) fn put_retry(message: &mut DynamicMessage, retry: &RetryConfig, version: Version) {
+pub(crate) fn put_retry(message: &mut impl Put, retry: &RetryConfig, version: Version) {
     if retry.max_attempts == -1 && version == Version::V2beta2 {
-        message.put("unlimited_attempts", Value::Bool(true));
+        message.set_truth("unlimited_attempts", true);
     } else {
-        message.put("max_attempts", Value::I32(retry.max_attempts));
+        message.set_int("max_attempts", retry.max_attempts);
     }
     if !retry.max_retry_duration.is_zero() {
         message.put_span("max_retry_duration", retry.max_retry_duration.into());

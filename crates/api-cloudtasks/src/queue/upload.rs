@@ -42,7 +42,7 @@ pub(crate) async fn upload_queue_yaml(service: &CloudTasks, asked: Asked) -> Ans
         .store()
         .write(key, move |tx| apply(tx, now, &parent, &declaration));
     applied.await??;
-    Ok(asked.answer())
+    Ok(asked.answer().into())
 }
 
 /// The application, and the file. Over REST the body is the file itself, or a message around it.

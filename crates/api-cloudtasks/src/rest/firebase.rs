@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::route::{Found, Routes};
 use super::{json as codec, respond};
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::Kept as _;
 use crate::service::{Asked, CloudTasks};
 use crate::version::Version;
 
@@ -77,6 +77,7 @@ pub(super) async fn register(
     // Replaced as a whole: what is not said returns to its default.
     message.clear_field_by_name("update_mask");
     debug_assert!(message.has("queue") && message.descriptor() == call.input);
+    let output = call.output.clone();
     let asked = Asked {
         call,
         caller,
@@ -84,7 +85,7 @@ pub(super) async fn register(
         raw: None,
         by_rest: true,
     };
-    respond(&service.handle(asked).await?, false)
+    respond(service.handle(asked).await?, output, false)
 }
 
 impl Registration {

@@ -126,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::message::Fields as _;
+    use crate::message::{Fields as _, Kept as _};
     use crate::schema::Schema;
     use crate::version::Version;
 

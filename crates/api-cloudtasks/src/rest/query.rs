@@ -6,7 +6,7 @@ use prost_reflect::{DynamicMessage, Kind, ReflectMessage as _, Value};
 
 use super::route::decode;
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _, Put as _};
 
 /// What a query says.
 #[derive(Debug, Default, PartialEq, Eq)]

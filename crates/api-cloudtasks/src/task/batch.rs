@@ -15,7 +15,7 @@ use super::methods::{Creation, delete};
 use crate::caller::Needs;
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::{QueueName, TaskName};
 use crate::operation::{Outcome, render};
 use crate::service::{Answer, Asked, CloudTasks};
@@ -51,7 +51,7 @@ pub(crate) async fn batch_create_tasks(service: &CloudTasks, asked: Asked) -> An
             other.text("parent")
         )));
     }
-    let views: Result<Vec<View>, Failure> = requests.iter().map(|it| View::of(it)).collect();
+    let views: Result<Vec<View>, Failure> = requests.iter().map(|it| View::of(*it)).collect();
     let views = views?;
     let widest = if views.contains(&View::Full) {
         View::Full

@@ -9,7 +9,7 @@ use super::methods::Creation;
 use super::read::{self, Wanted};
 use super::{View, render};
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::{QueueName, check_task_id};
 use crate::rest::json;
 use crate::service::{Answer, Asked, CloudTasks, Raw};
@@ -64,7 +64,7 @@ pub(crate) async fn buffer_task(service: &CloudTasks, asked: Asked) -> Answer {
         render(&mut into, &task, queue.as_str(), version, View::Basic);
         answer.put("task", Value::Message(into));
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 /// Where a queue sends requests that do not say it; `None` if it does not say it either.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::Value;
 use taskyard_engine::Timestamp;
 use taskyard_engine::cloud::{self, Payload, Refusal, Task};
 use taskyard_store::{Error, Tx};
@@ -10,12 +10,13 @@ use taskyard_store::{Error, Tx};
 use super::read::{self, Wanted};
 use super::{View, render};
 use crate::caller::Needs;
+use crate::draft::Draft;
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields, Kept as _, Put as _};
 use crate::name::{QueueName, TaskName};
 use crate::page;
-use crate::service::{Answer, Asked, CloudTasks};
+use crate::service::{Answer, Answered, Asked, CloudTasks};
 use crate::target;
 
 /// Tasks on a page.
@@ -61,7 +62,7 @@ pub(crate) async fn list_tasks(service: &CloudTasks, asked: Asked) -> Answer {
         let token = page::token(&next, queue.as_str(), now);
         answer.put_text("next_page_token", &token);
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 pub(crate) async fn get_task(service: &CloudTasks, asked: Asked) -> Answer {
@@ -82,7 +83,7 @@ pub(crate) async fn get_task(service: &CloudTasks, asked: Asked) -> Answer {
     Ok(shown(&asked, &task, &name.queue, view))
 }
 
-pub(crate) async fn create_task(service: &CloudTasks, asked: Asked) -> Answer {
+pub(crate) async fn create_task<M: Fields>(service: &CloudTasks, asked: Asked<M>) -> Answer {
     let message = &asked.message;
     let queue = QueueName::parse(message.text("parent"))?;
     let view = View::of(message)?;
@@ -103,11 +104,11 @@ pub(crate) struct Creation {
 }
 
 impl Creation {
-    pub(crate) fn new(
+    pub(crate) fn new<M: Fields>(
         service: &CloudTasks,
-        asked: &Asked,
+        asked: &Asked<M>,
         queue: &QueueName,
-        task: Option<&DynamicMessage>,
+        task: Option<&M>,
         view: View,
     ) -> Result<Self, Failure> {
         let rules = read::Rules {
@@ -118,9 +119,9 @@ impl Creation {
         Creation::of(service, asked, queue, wanted, view)
     }
 
-    pub(crate) fn of(
+    pub(crate) fn of<M>(
         service: &CloudTasks,
-        asked: &Asked,
+        asked: &Asked<M>,
         queue: &QueueName,
         wanted: Wanted,
         view: View,
@@ -207,7 +208,7 @@ pub(crate) async fn delete_task(service: &CloudTasks, asked: Asked) -> Answer {
         delete(tx, now, &name)
     });
     deleted.await??;
-    Ok(asked.answer())
+    Ok(asked.answer().into())
 }
 
 /// Deletes one task.
@@ -253,9 +254,9 @@ pub(crate) async fn run_task(service: &CloudTasks, asked: Asked) -> Answer {
     Ok(answer)
 }
 
-/// What an answer shows of a task.
-pub(super) fn shown(asked: &Asked, task: &Task, queue: &QueueName, view: View) -> DynamicMessage {
-    let mut answer = asked.answer();
+/// An answer that is a task.
+pub(super) fn shown<M>(asked: &Asked<M>, task: &Task, queue: &QueueName, view: View) -> Answered {
+    let mut answer = Draft::new(&asked.call.task);
     render(&mut answer, task, queue.as_str(), asked.call.version, view);
-    answer
+    answer.into()
 }

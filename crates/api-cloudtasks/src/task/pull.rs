@@ -12,7 +12,7 @@ use super::methods::shown;
 use super::{View, render};
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::{Fields as _, Kept as _};
 use crate::name::{QueueName, TaskName};
 use crate::service::{Answer, Asked, CloudTasks};
 use crate::time;
@@ -65,7 +65,7 @@ pub(crate) async fn lease_tasks(service: &CloudTasks, asked: Asked) -> Answer {
             answer.put("tasks", Value::List(tasks));
         }
     }
-    Ok(answer)
+    Ok(answer.into())
 }
 
 /// Leases as many tasks as are asked for and fit into one answer.
@@ -122,7 +122,7 @@ pub(crate) async fn acknowledge_task(service: &CloudTasks, asked: Asked) -> Answ
         Ok(acknowledged.map_err(Failure::from))
     });
     acknowledged.await??;
-    Ok(asked.answer())
+    Ok(asked.answer().into())
 }
 
 pub(crate) async fn renew_lease(service: &CloudTasks, asked: Asked) -> Answer {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use prost_reflect::DynamicMessage;
 use taskyard_engine::Timestamp;
 use taskyard_engine::cloud::create::NewTask;
 use taskyard_engine::cloud::{
@@ -12,7 +11,7 @@ use taskyard_engine::cloud::{
 
 use super::pacific;
 use crate::failure::Failure;
-use crate::message::Fields as _;
+use crate::message::Fields;
 use crate::name::{QueueName, TaskName};
 use crate::queue;
 use crate::target;
@@ -49,7 +48,7 @@ pub(crate) struct Rules {
 
 /// Reads the `task` of a request to create one in `queue`.
 pub(crate) fn read(
-    task: Option<&DynamicMessage>,
+    task: Option<&impl Fields>,
     version: Version,
     queue: &QueueName,
     rules: Rules,
@@ -97,7 +96,7 @@ pub(crate) fn read(
     })
 }
 
-fn http_request(request: &DynamicMessage, rules: Rules) -> Result<HttpRequest, Failure> {
+fn http_request(request: &impl Fields, rules: Rules) -> Result<HttpRequest, Failure> {
     let url = url(request.text("url"))?;
     let method = target::method(request)?.unwrap_or_default();
     let body = request.bytes("body");
@@ -196,7 +195,7 @@ fn escape(given: &str) -> String {
 }
 
 fn app_engine_request(
-    request: &DynamicMessage,
+    request: &impl Fields,
     version: Version,
     queue: &QueueName,
 ) -> Result<AppEngineRequest, Failure> {
@@ -279,7 +278,7 @@ fn app_engine_headers(given: Vec<(String, String)>, length: usize) -> Vec<(Strin
     headers
 }
 
-fn pull_message(message: &DynamicMessage) -> Result<PullMessage, Failure> {
+fn pull_message(message: &impl Fields) -> Result<PullMessage, Failure> {
     let tag = message.text("tag");
     if tag.chars().count() >= TAG {
         return Err(Failure::invalid(format!(
@@ -292,7 +291,7 @@ fn pull_message(message: &DynamicMessage) -> Result<PullMessage, Failure> {
     })
 }
 
-fn deadline(task: &DynamicMessage, payload: &Payload) -> Result<Option<Duration>, Failure> {
+fn deadline(task: &impl Fields, payload: &Payload) -> Result<Option<Duration>, Failure> {
     let Some(span) = task.span("dispatch_deadline") else {
         return Ok(None);
     };
@@ -314,7 +313,7 @@ fn deadline(task: &DynamicMessage, payload: &Payload) -> Result<Option<Duration>
     Ok(Some(Duration::from_millis(given.as_millis() as u64)))
 }
 
-fn schedule_time(task: &DynamicMessage, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+fn schedule_time(task: &impl Fields, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
     let Some(span) = task.span("schedule_time") else {
         return Ok(None);
     };

@@ -1,6 +1,7 @@
 //! A task as a message of each version.
 
-use prost_reflect::{DynamicMessage, Value};
+use std::collections::BTreeMap;
+
 use taskyard_engine::Timestamp;
 use taskyard_engine::cloud::dispatch::DEFAULT_DEADLINE;
 use taskyard_engine::cloud::{Attempt, Outcome, Payload, Task};
@@ -8,20 +9,14 @@ use tonic::Code;
 
 use super::View;
 use crate::failure::code_name;
-use crate::message::Fields as _;
+use crate::message::Put;
 use crate::queue;
 use crate::target;
 use crate::version::Version;
 
 /// Completes `into`, an empty task of `version`, with what `view` shows of a task of the queue
 /// named `queue`.
-pub(crate) fn task(
-    into: &mut DynamicMessage,
-    task: &Task,
-    queue: &str,
-    version: Version,
-    view: View,
-) {
+pub(crate) fn task(into: &mut impl Put, task: &Task, queue: &str, version: Version, view: View) {
     into.put_text("name", &format!("{queue}/tasks/{}", task.id));
     payload(into, &task.payload, version, view);
     into.put_span("schedule_time", task.schedule_time.into());
@@ -33,12 +28,12 @@ pub(crate) fn task(
     }
     match version {
         Version::V2beta2 if task.dispatch_count > 0 => into.put_child("status", |into| {
-            progress(into, task, "attempt_", "_status");
+            progress(into, task, &PROGRESS_BETA2);
         }),
         Version::V2beta2 => {}
-        Version::V2 | Version::V2beta3 => progress(into, task, "", ""),
+        Version::V2 | Version::V2beta3 => progress(into, task, &PROGRESS),
     }
-    into.put("view", Value::EnumNumber(view.number()));
+    into.set_choice("view", view.number());
     if let Some(retry) = &task.retry {
         into.put_child("retry_config", |into| {
             queue::put_retry(into, retry, version);
@@ -46,17 +41,17 @@ pub(crate) fn task(
     }
 }
 
-fn payload(into: &mut DynamicMessage, payload: &Payload, version: Version, view: View) {
-    let put_body = |into: &mut DynamicMessage, name: &str, body: &[u8]| {
-        if view == View::Full && !body.is_empty() {
-            into.put(name, Value::Bytes(body.to_vec().into()));
+fn payload<P: Put>(into: &mut P, payload: &Payload, version: Version, view: View) {
+    let put_body = |into: &mut P, name: &str, body: &[u8]| {
+        if view == View::Full {
+            into.put_bytes(name, body);
         }
     };
     match payload {
         Payload::Http(request) => into.put_child("http_request", |into| {
             into.put_text("url", &request.url);
             target::put_method(into, request.method);
-            into.put_pairs("headers", &request.headers.iter().cloned().collect());
+            into.put_pairs("headers", &pairs(&request.headers));
             put_body(into, "body", &request.body);
             if let Some(authorization) = &request.authorization {
                 target::put_authorization(into, authorization);
@@ -67,7 +62,7 @@ fn payload(into: &mut DynamicMessage, payload: &Payload, version: Version, view:
             target::put_method(into, request.method);
             target::put_routing(into, "app_engine_routing", &request.routing);
             into.put_text(words.relative_uri, &request.relative_uri);
-            into.put_pairs("headers", &request.headers.iter().cloned().collect());
+            into.put_pairs("headers", &pairs(&request.headers));
             put_body(into, words.app_engine_body, &request.body);
         }),
         Payload::Pull(message) => into.put_child("pull_message", |into| {
@@ -77,27 +72,48 @@ fn payload(into: &mut DynamicMessage, payload: &Payload, version: Version, view:
     }
 }
 
-/// How far the task has come. The names are the same in all versions but for what stands before
-/// and after them.
-fn progress(into: &mut DynamicMessage, task: &Task, before: &str, after: &str) {
+/// Headers as a message has them: none twice.
+fn pairs(headers: &[(String, String)]) -> BTreeMap<&str, &str> {
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+/// The fields that tell how far a task has come: attempts, answers, the first attempt, the last.
+const PROGRESS: [&str; 4] = [
+    "dispatch_count",
+    "response_count",
+    "first_attempt",
+    "last_attempt",
+];
+const PROGRESS_BETA2: [&str; 4] = [
+    "attempt_dispatch_count",
+    "attempt_response_count",
+    "first_attempt_status",
+    "last_attempt_status",
+];
+
+/// How far the task has come.
+fn progress(into: &mut impl Put, task: &Task, names: &[&str; 4]) {
     let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
-    let name = |name: &str| format!("{before}{name}");
-    into.put_int(&name("dispatch_count"), count(task.dispatch_count));
+    let [dispatches, responses, first, last] = names;
+    into.put_int(dispatches, count(task.dispatch_count));
     if task.payload.is_pull() {
         return;
     }
-    into.put_int(&name("response_count"), count(task.response_count));
+    into.put_int(responses, count(task.response_count));
     if let Some(time) = task.first_dispatch_time {
-        into.put_child(&format!("first_attempt{after}"), |into| {
+        into.put_child(first, |into| {
             into.put_span("dispatch_time", time.into());
         });
     }
-    if let Some(last) = &task.last_attempt {
-        into.put_child(&format!("last_attempt{after}"), |into| attempt(into, last));
+    if let Some(known) = &task.last_attempt {
+        into.put_child(last, |into| attempt(into, known));
     }
 }
 
-fn attempt(into: &mut DynamicMessage, attempt: &Attempt) {
+fn attempt(into: &mut impl Put, attempt: &Attempt) {
     into.put_span("schedule_time", attempt.schedule_time.into());
     into.put_span("dispatch_time", attempt.dispatch_time.into());
     if let Some((at, outcome)) = attempt.response {
@@ -106,7 +122,7 @@ fn attempt(into: &mut DynamicMessage, attempt: &Attempt) {
 }
 
 /// When an attempt ended, and how.
-pub(crate) fn put_outcome(into: &mut DynamicMessage, at: Timestamp, outcome: Outcome) {
+pub(crate) fn put_outcome(into: &mut impl Put, at: Timestamp, outcome: Outcome) {
     into.put_span("response_time", at.into());
     let (code, status) = answered(outcome);
     into.put_child("response_status", |into| {

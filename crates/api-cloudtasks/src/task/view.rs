@@ -1,10 +1,8 @@
 //! How much of a task an answer shows.
 
-use prost_reflect::DynamicMessage;
-
 use crate::failure::Failure;
 use crate::iam::Permission;
-use crate::message::Fields as _;
+use crate::message::Fields;
 
 /// How much of a task an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +14,7 @@ pub(crate) enum View {
 
 impl View {
     /// What a request asks for.
-    pub(crate) fn of(request: &DynamicMessage) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &impl Fields) -> Result<Self, Failure> {
         match request.choice("response_view") {
             0 | 1 => Ok(View::Basic),
             2 => Ok(View::Full),

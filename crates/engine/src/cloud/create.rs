@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskyard_store::{Error, Tx, params};
 
-use super::queue::{self, Queue};
+use super::queue::{self, Home};
 use super::refusal::Refusal;
 use super::request::Payload;
 use super::settings::{Kind, RetryConfig};
@@ -57,11 +57,11 @@ pub fn create(
     queue: &str,
     new: &NewTask,
 ) -> Result<Result<Task, Refusal>, Error> {
-    let queue = match queue::get_kept(tx, queue)? {
-        Ok(queue) => queue,
+    let home = match queue::home_kept(tx, queue)? {
+        Ok(home) => home,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if let Some(refusal) = examine(tx, now, &queue, new)? {
+    if let Some(refusal) = examine(tx, now, home, new)? {
         return Ok(Err(refusal));
     }
     let is_pull = new.payload.is_pull();
@@ -91,22 +91,22 @@ pub fn create(
         previous_outcome: None,
         lease_id,
     };
-    if !insert(tx, &queue, &task)? {
+    if !insert(tx, home, &task)? {
         return Ok(Err(Refusal::TaskExists));
     }
-    if task.is_named && tombstone::holds(tx, now, &queue, &task.id)? {
+    if task.is_named && tombstone::holds(tx, now, home.number, &task.id)? {
         // A task of this name ended between the look and the insert.
         return Err(tx.overtaken("a task of the same name ended"));
     }
-    event::append(tx, now, event::CREATED, &queue, &task)?;
+    event::append(tx, now, event::CREATED, queue, &task)?;
     if let Some(lease_id) = lease_id {
         let place = Place {
             task: number,
             lease_id,
         };
-        wait::put(tx, now, queue.generation, place, task.schedule_time)?;
+        wait::put(tx, now, home.generation, place, task.schedule_time)?;
     } else {
-        tx.wake(queue.topic());
+        tx.wake(home.topic());
     }
     Ok(Ok(task))
 }
@@ -114,10 +114,10 @@ pub fn create(
 fn examine(
     tx: &mut Tx<'_>,
     now: Timestamp,
-    queue: &Queue,
+    home: Home,
     new: &NewTask,
 ) -> Result<Option<Refusal>, Error> {
-    match (queue.settings.kind, new.payload.is_pull()) {
+    match (home.kind, new.payload.is_pull()) {
         (Kind::Push, true) => return Ok(Some(Refusal::NotPull)),
         (Kind::Pull, false) => return Ok(Some(Refusal::NotPush)),
         (Kind::Push, false) | (Kind::Pull, true) => {}
@@ -125,16 +125,16 @@ fn examine(
     let Some(id) = &new.id else {
         return Ok(None);
     };
-    let live = tx.query_opt(IS_NAMED, params![queue.generation, id], |_| Ok(()))?;
+    let live = tx.query_opt(IS_NAMED, params![home.generation, id], |_| Ok(()))?;
     if live.is_some() {
         return Ok(Some(Refusal::TaskExists));
     }
-    let taken = tombstone::holds(tx, now, queue, id)?;
+    let taken = tombstone::holds(tx, now, home.number, id)?;
     Ok(taken.then_some(Refusal::TaskTombstoned))
 }
 
 /// `false` if the name is taken.
-fn insert(tx: &mut Tx<'_>, queue: &Queue, task: &Task) -> Result<bool, Error> {
+fn insert(tx: &mut Tx<'_>, home: Home, task: &Task) -> Result<bool, Error> {
     let tag = match &task.payload {
         Payload::Pull(message) => Some(message.tag.as_str()),
         Payload::Http(_) | Payload::AppEngine(_) => None,
@@ -143,7 +143,7 @@ fn insert(tx: &mut Tx<'_>, queue: &Queue, task: &Task) -> Result<bool, Error> {
         INSERT,
         params![
             task.number,
-            queue.generation,
+            home.generation,
             &task.id,
             task.is_named,
             task.create_time,
@@ -157,7 +157,7 @@ fn insert(tx: &mut Tx<'_>, queue: &Queue, task: &Task) -> Result<bool, Error> {
         return Ok(false);
     }
     let head = Head {
-        payload: task.payload.clone(),
+        payload: &task.payload,
         dispatch_deadline: task.dispatch_deadline,
         retry: task.retry,
     };

@@ -260,7 +260,7 @@ fn begin(
     }
     wait::hold(tx, queue.generation, holder, &moves)?;
     for dispatch in &dispatches {
-        event::append(tx, now, event::DISPATCHED, queue, &dispatch.task)?;
+        event::append(tx, now, event::DISPATCHED, &queue.name, &dispatch.task)?;
     }
     let begun = BEGIN.execute(tx, &[now.into()], &rows)?;
     if begun != rows.len() as u64 {

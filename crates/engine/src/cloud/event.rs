@@ -7,7 +7,6 @@ use taskyard_events::outbox;
 use taskyard_store::{Error, Tx};
 
 use super::outcome::Outcome;
-use super::queue::Queue;
 use super::task::Task;
 use crate::timestamp::Timestamp;
 
@@ -39,12 +38,12 @@ pub struct Standing {
     pub outcome: Option<Outcome>,
 }
 
-/// Writes down what happened to a task, which the caller has just inserted or holds locked.
+/// Writes down what happened to a task of the queue of this name, which the caller has just inserted or holds locked.
 pub(super) fn append(
     tx: &mut Tx<'_>,
     now: Timestamp,
     kind: &'static str,
-    queue: &Queue,
+    queue: &str,
     task: &Task,
 ) -> Result<(), Error> {
     let standing = Standing {
@@ -56,6 +55,6 @@ pub(super) fn append(
     };
     let body = serde_json::to_string(&standing)
         .map_err(|error| Error::Statement(format!("writing an event: {error}")))?;
-    let subject = format!("{}/tasks/{}", queue.name, task.id);
+    let subject = format!("{queue}/tasks/{}", task.id);
     outbox::append(tx, now.0, kind, &subject, &body)
 }

@@ -49,7 +49,7 @@ pub fn get(
     {
         return Ok(Ok(task));
     }
-    let existed = tombstone::holds(tx, now, &queue, id)?
+    let existed = tombstone::holds(tx, now, queue.number, id)?
         || match task_id::number(id) {
             Some(number) => attempt::is_known(tx, &queue, number)?,
             None => false,

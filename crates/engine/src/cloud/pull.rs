@@ -171,7 +171,7 @@ pub fn acknowledge(
     let Some(task) = lookup::lock(tx, number)? else {
         return Ok(Err(Refusal::TaskMissing));
     };
-    event::append(tx, now, event::COMPLETED, &queue, &task)?;
+    event::append(tx, now, event::COMPLETED, &queue.name, &task)?;
     remove::remove(tx, now, &queue, &[&task], Request::Removed)?;
     Ok(Ok(()))
 }

@@ -179,6 +179,36 @@ pub(super) fn get_kept(tx: &mut Tx<'_>, name: &str) -> Result<Result<Queue, Refu
     Ok(found.ok_or(Refusal::QueueMissing))
 }
 
+/// What a new task is to know of its queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Home {
+    pub(super) number: i64,
+    pub(super) generation: i64,
+    pub(super) kind: Kind,
+}
+
+impl Home {
+    /// As [`Queue::topic`].
+    pub(super) fn topic(&self) -> Topic {
+        wait::waiting(self.generation).topic()
+    }
+}
+
+const HOME: &str =
+    "SELECT number, generation, is_pull FROM cloud_queues WHERE name = $1 FOR KEY SHARE";
+
+/// As [`get_kept`], without the settings: they are many, and every task that is created asks.
+pub(super) fn home_kept(tx: &mut Tx<'_>, name: &str) -> Result<Result<Home, Refusal>, Error> {
+    let found = tx.query_opt(HOME, params![name], |row| {
+        Ok(Home {
+            number: row.get(0)?,
+            generation: row.get(1)?,
+            kind: if row.get(2)? { Kind::Pull } else { Kind::Push },
+        })
+    })?;
+    Ok(found.ok_or(Refusal::QueueMissing))
+}
+
 /// As [`get`], kept from any change until the transaction ends.
 pub(super) fn get_locked(tx: &mut Tx<'_>, name: &str) -> Result<Result<Queue, Refusal>, Error> {
     let found = tx.query_opt(LOCKED_BY_NAME, params![name], read)?;
@@ -208,8 +238,8 @@ fn lock(tx: &mut Tx<'_>, name: &str) -> Result<Result<Queue, Refusal>, Error> {
 // === calls ===
 
 const INSERT: &str = "INSERT INTO cloud_queues \
-     (number, name, generation, state, origin, settings, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
+     (number, name, generation, state, origin, settings, created_at, is_pull) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING";
 const RESERVED: &str = "SELECT expires FROM cloud_queue_tombstones WHERE name = $1";
 
 /// Whether the name belonged to a queue that was deleted too recently.
@@ -252,7 +282,8 @@ pub fn create(
             queue.state.as_str(),
             origin.as_str(),
             &write(settings)?,
-            now
+            now,
+            settings.kind == Kind::Pull
         ],
     )?;
     if inserted == 0 {

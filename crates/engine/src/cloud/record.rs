@@ -280,7 +280,7 @@ fn settle(
         (event::FAILED, &ends.given_up),
     ] {
         for task in tasks {
-            event::append(tx, now, kind, queue, task)?;
+            event::append(tx, now, kind, &queue.name, task)?;
         }
     }
     let done: Vec<&Task> = ends.done.iter().collect();
@@ -319,7 +319,7 @@ fn try_again(
     }
     wait::put_back(tx, now, queue.generation, &moves)?;
     for task in &tasks {
-        event::append(tx, now, event::RETRIED, queue, task)?;
+        event::append(tx, now, event::RETRIED, &queue.name, task)?;
     }
     update(tx, &tasks)
 }

@@ -3,7 +3,7 @@
 use taskyard_store::Migration;
 
 /// All steps of the schema, oldest first. They come after the engine's own.
-pub const MIGRATIONS: &[Migration] = &[FIRST, NAMED_ATTEMPTS];
+pub const MIGRATIONS: &[Migration] = &[FIRST, NAMED_ATTEMPTS, PULL_QUEUES];
 
 const FIRST: Migration = Migration {
     component: "cloud",
@@ -165,5 +165,17 @@ const NAMED_ATTEMPTS: Migration = Migration {
 ALTER TABLE cloud_attempts ADD COLUMN named {int} NOT NULL DEFAULT 0;
 -- the attempts at tasks of one name
 CREATE INDEX cloud_attempts_of_name ON cloud_attempts (queue, task_id, number) WHERE named = 1;
+",
+};
+
+const PULL_QUEUES: Migration = Migration {
+    component: "cloud",
+    id: 3,
+    name: "what kind a queue is, beside its settings",
+    sql: "
+-- as in the settings; it never changes
+ALTER TABLE cloud_queues ADD COLUMN is_pull {int} NOT NULL DEFAULT 0;
+-- within a text of the settings the quotes would be escaped
+UPDATE cloud_queues SET is_pull = 1 WHERE settings LIKE '%\"kind\":\"Pull\"%';
 ",
 };

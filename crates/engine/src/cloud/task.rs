@@ -72,8 +72,8 @@ impl Task {
 
 /// The immutable part as it is stored, but for the bytes of the payload.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Head {
-    pub(super) payload: Payload,
+pub(super) struct Head<P = Payload> {
+    pub(super) payload: P,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) dispatch_deadline: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use taskyard_store::{Error, Topic, Tx, Value, params};
 
 use super::portions::Portions;
-use super::queue::Queue;
 use crate::timestamp::Timestamp;
 
 static INSERT: LazyLock<Portions<3>> = LazyLock::new(|| {
@@ -35,17 +34,15 @@ const FIND: &str = "SELECT expires FROM cloud_tombstones WHERE queue = $1 AND ta
 const FIND_IN_GRAVE: &str = "SELECT g.names_until FROM cloud_graves g JOIN cloud_tasks t \
      ON t.generation = g.generation WHERE g.queue = $1 AND t.task_id = $2 AND t.named = 1";
 
-/// Whether this name was taken by a task that ended too recently.
+/// Whether this name of a queue was taken by a task that ended too recently.
 pub(super) fn holds(
     tx: &mut Tx<'_>,
     now: Timestamp,
-    queue: &Queue,
+    queue: i64,
     name: &str,
 ) -> Result<bool, Error> {
     for sql in [FIND, FIND_IN_GRAVE] {
-        let found = tx.query(sql, params![queue.number, name], |row| {
-            row.get::<Timestamp>(0)
-        })?;
+        let found = tx.query(sql, params![queue, name], |row| row.get::<Timestamp>(0))?;
         if found.into_iter().any(|until| until > now) {
             return Ok(true);
         }

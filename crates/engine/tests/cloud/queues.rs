@@ -1,10 +1,14 @@
 //! Queues are made, changed, listed, paused and deleted.
 
+use taskyard_engine::MIGRATIONS;
 use taskyard_engine::cloud::queue::{self, Page};
-use taskyard_engine::cloud::{Origin, Queue, Refusal, Settings, State, policy};
-use taskyard_store::on_both_databases;
+use taskyard_engine::cloud::{
+    self, HttpTarget, Origin, Queue, Refusal, Settings, State, create, policy,
+};
+use taskyard_store::testing::Database;
+use taskyard_store::{Key, Migration, on_both_databases, params};
 
-use crate::yard::{QUEUE, START, Yard, after, limited, named, pull, secs, unnamed};
+use crate::yard::{QUEUE, START, Yard, after, limited, message, named, pull, secs, unnamed};
 
 on_both_databases! {
     async fn a_queue_is_created_once_and_found_as_it_was_made(kind) {
@@ -19,6 +23,36 @@ on_both_databases! {
             yard.queue(QUEUE, Settings::default()).await,
             Err(Refusal::QueueExists)
         );
+    }
+
+    async fn a_queue_of_an_earlier_release_is_of_the_kind_it_was(kind) {
+        let database = Database::new(kind);
+        let cloud: Vec<Migration> = cloud::MIGRATIONS.iter().take(2).copied().collect();
+        let store = database.open(&[MIGRATIONS, &cloud, taskyard_events::MIGRATIONS].concat());
+        let other = "projects/p/locations/l/queues/other";
+        // What a user says may look like the kind.
+        let mut push = Settings::default();
+        let target = HttpTarget {
+            headers: vec![("X".to_owned(), "\"kind\":\"Pull\"".to_owned())],
+            ..HttpTarget::default()
+        };
+        push.http_target = Some(target);
+        for (number, name, settings) in [(1000, QUEUE, pull()), (1001, other, push)] {
+            let settings = serde_json::to_string(&settings).expect("json");
+            let inserted = store.write(Key::of("any"), move |tx| {
+                let insert = "INSERT INTO cloud_queues \
+                     (number, name, generation, state, origin, settings, created_at) \
+                     VALUES ($1, $2, $1, 'running', 'api', $3, $4)";
+                tx.execute(insert, params![number, name, &settings, START])
+            });
+            inserted.await.expect("inserted");
+        }
+        drop(store);
+        let yard = Yard::over(database);
+        yard.create(START, message("a", "")).await.expect("a pull queue");
+        assert_eq!(yard.create(START, unnamed()).await, Err(Refusal::NotPush));
+        let created = yard.write(move |tx| create::create(tx, START, other, &unnamed()));
+        created.await.expect("a push queue");
     }
 
     async fn a_change_sees_what_there_is_and_makes_what_there_is_not(kind) {

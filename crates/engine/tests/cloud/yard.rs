@@ -39,7 +39,10 @@ pub(crate) fn open(database: &Database) -> Store {
 
 impl Yard {
     pub(crate) fn new(kind: DatabaseKind) -> Self {
-        let database = Database::new(kind);
+        Yard::over(Database::new(kind))
+    }
+
+    pub(crate) fn over(database: Database) -> Self {
         Yard {
             store: open(&database),
             database,
