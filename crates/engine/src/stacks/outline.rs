@@ -30,6 +30,7 @@ pub struct Outline<'a> {
     pub labels: Vec<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
