@@ -1,8 +1,8 @@
 //! Leases: entries that wait in a queue, or are held by an owner until a time.
 //!
 //! An entry is *ready* (anyone may claim it) or *held* until `available_at`, or, while it waits,
-//! [reserved](crate::reservation). Every change of hands gives it a new, larger id, so holding an id is holding that exact version: whoever comes late with an
-//! old id finds nothing.
+//! [reserved](crate::reservation). Every change of hands gives it a new, larger id, so holding an
+//! id is holding that exact version: whoever comes late with an old id finds nothing.
 //!
 //! Cost: a claim reads the head of one index, whatever the number of waiting or held entries.
 //! Entries of [groups](crate::group) are put and changed here, and claimed there.

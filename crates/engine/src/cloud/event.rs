@@ -38,7 +38,8 @@ pub struct Standing {
     pub outcome: Option<Outcome>,
 }
 
-/// Writes down what happened to a task of the queue of this name, which the caller has just inserted or holds locked.
+/// Writes down what happened to a task of the queue of this name, which the caller has just
+/// inserted or holds locked.
 pub(super) fn append(
     tx: &mut Tx<'_>,
     now: Timestamp,
