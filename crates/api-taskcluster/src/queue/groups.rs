@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use taskyard_engine::task::{self, Group, Place, Refusal, group_key};
 use taskyard_store::{Error, Tx};
 
@@ -110,24 +110,30 @@ fn no_group(call: &Call) -> ApiError {
     Refusal::NoSuchGroup(call.param("taskGroupId").to_owned()).into()
 }
 
+/// The task behind which the next page of a group begins.
+#[derive(Serialize, Deserialize)]
+struct Behind {
+    number: i64,
+}
+
 /// Portions of a page that are read at the same time: a store reads with two threads at least.
 const READ_SIDE_BY_SIDE: usize = 2;
 
 pub(super) async fn list_task_group(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
     let id = call.param("taskGroupId").to_owned();
     let limit = paging::limit(&call);
-    let after: i64 = paging::position(&call, 0)?;
+    let after: Behind = paging::position(&call, Behind { number: 0 })?;
     let (group, mut numbers) = queue
         .store
         .read(move |tx| {
             Ok((
                 task::group(tx, &id)?,
-                task::member_numbers(tx, &id, after, limit + 1)?,
+                task::member_numbers(tx, &id, after.number, limit + 1)?,
             ))
         })
         .await?;
     let group = group.ok_or_else(|| no_group(&call))?;
-    let continuation_token = paging::cut(&mut numbers, limit, |number| *number);
+    let continuation_token = paging::cut(&mut numbers, limit, |number| Behind { number: *number });
     let portion = numbers.len().div_ceil(READ_SIDE_BY_SIDE).max(1);
     let reads = numbers.chunks(portion).map(|numbers| {
         let (id, numbers) = (group.id.clone(), numbers.to_vec());
