@@ -6,12 +6,14 @@ mod message;
 mod queues;
 mod targets;
 
+use crate::empty::EMPTY;
 use crate::levels;
 use crate::load::{Limit, Outcome};
 use crate::options::Common;
 use crate::postgres::Postgres;
 use crate::report::{Level, Phase};
 use crate::server::{self, Server};
+use crate::turns::{TURNS, Turns};
 use crate::yard::Yard;
 use anyhow::{Context as _, Result};
 use caller::{Caller, Plan, Shared, Step};
@@ -31,10 +33,6 @@ const STEADY_CHANNELS: usize = 128;
 
 /// Tasks parked between two lines of progress.
 const PARK_STEP: u64 = 100_000;
-
-/// Turns that the server with paused tasks and the one without take, so that whatever else happens
-/// on the machine happens to both.
-const TURNS: usize = 3;
 
 /// Unmeasured load before the phases of a level.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -148,21 +146,19 @@ async fn cycles(benches: &[&Bench]) -> Result<Vec<Phase>> {
             .load(Step::Cycle, CHANNELS, Limit::time(WARM_UP))
             .await?;
     }
-    let mut outcomes: Vec<Option<Outcome>> = benches.iter().map(|_| None).collect();
+    let mut all: Vec<Turns> = benches.iter().map(|_| Turns::default()).collect();
     for turn in 1..=TURNS {
         eprintln!("{CHANNELS} connections that wait for deliveries, turn {turn} of {TURNS}");
-        for (bench, outcome) in benches.iter().zip(&mut outcomes) {
-            let turn = bench
-                .load(Step::Cycle, CHANNELS, bench.yard.timed())
-                .await?;
-            match outcome {
-                Some(outcome) => outcome.add(turn)?,
-                None => *outcome = Some(turn),
-            }
+        for (bench, turns) in benches.iter().zip(&mut all) {
+            let limit = bench.yard.turn();
+            turns.add(
+                targets::CYCLE,
+                bench.load(Step::Cycle, CHANNELS, limit).await?,
+            )?;
         }
     }
-    let phase = |outcome| Phase::new(targets::CYCLE, CHANNELS, &outcome, None);
-    Ok(outcomes.into_iter().flatten().map(phase).collect())
+    let phases = all.iter().flat_map(|turns| turns.phases(CHANNELS));
+    Ok(phases.collect())
 }
 
 impl House {
@@ -207,15 +203,16 @@ impl Bench {
     }
 
     /// Calls of the empty method, and tasks created in the paused queue.
-    async fn create(&self, paused: u64, channels: usize) -> Result<[Phase; 2]> {
+    async fn create(&self, paused: u64, channels: usize) -> Result<Vec<Phase>> {
         eprintln!("{channels} connections with {paused} tasks paused");
-        let timed = self.yard.timed();
-        let empty = self.load(Step::Empty, channels, timed).await?;
-        let empty = Phase::new("empty", channels, &empty, None);
-        let created = self.load(Step::Park, channels, timed).await?;
-        let ceiling = Some(empty.requests_per_second);
-        let created = Phase::new(targets::CREATE, channels, &created, ceiling);
-        Ok([empty, created])
+        let limit = self.yard.turn();
+        let mut turns = Turns::default();
+        for _ in 0..TURNS {
+            turns.add(EMPTY, self.load(Step::Empty, channels, limit).await?)?;
+            let created = self.load(Step::Park, channels, limit).await?;
+            turns.add(targets::CREATE, created)?;
+        }
+        Ok(turns.phases(channels))
     }
 
     /// Creates tasks at a fixed rate and waits until the last of them is delivered.

@@ -6,6 +6,9 @@ use crate::load::Client;
 use anyhow::Result;
 use http::Method;
 
+/// The phase that others are compared with.
+pub(crate) const EMPTY: &str = "empty";
+
 /// Calls the handler that does nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Empty;
@@ -17,6 +20,6 @@ impl Client for Empty {
         let answer = connection
             .send(Method::GET, "/bench/empty", None, None)
             .await?;
-        samples.request("empty", answer.elapsed)
+        samples.request(EMPTY, answer.elapsed)
     }
 }

@@ -9,6 +9,7 @@ use crate::postgres::Postgres;
 use crate::queue::{Caller, Step, TASK_QUEUE_ID};
 use crate::report::{Level, Phase, Target, thousands};
 use crate::server::{self, Server};
+use crate::turns::{TURNS, Turns};
 use crate::yard::Yard;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -63,28 +64,19 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let mut targets = Vec::new();
 
     let alone = House::open(&binary, &options, &[]).await?;
-    let cycles = alone
-        .load(Step::Cycle, CONNECTIONS, alone.yard.timed())
-        .await?;
-    let cycles = Phase::new("cycle", CONNECTIONS, &cycles, None);
-    targets.push(alone.subscribers(&options, &mut phases).await?);
-    alone.server.stop().await?;
-
     if let Some(url) = &options.amqp_url {
         let published = House::open(&binary, &options, &[("TASKYARD_AMQP_URL", url)]).await?;
         published.connected().await?;
-        let with = published
-            .load(Step::Cycle, CONNECTIONS, published.yard.timed())
-            .await?;
-        let with = Phase::new("published", CONNECTIONS, &with, None);
-        let share = with.requests_per_second / cycles.requests_per_second;
-        phases.push(with);
+        phases = published.beside(&alone).await?;
+        let share = phases.last().and_then(|phase| phase.share_of_first);
         let name = format!("full cycle with a broker against without, {CONNECTIONS} connections");
-        targets.push(Target::share(name, share, BROKER_SHARE));
+        targets.push(Target::share(name, share.unwrap_or(0.0), BROKER_SHARE));
         targets.push(published.relay().await?);
         published.server.stop().await?;
     }
-    phases.insert(0, cycles);
+    targets.push(alone.subscribers(&options, &mut phases).await?);
+    alone.server.stop().await?;
+
     let level = Level {
         pending: 0,
         prefilled: 0,
@@ -115,6 +107,21 @@ impl House {
         let callers = (0..connections)
             .map(|number| Caller::new(step, number, Arc::clone(root), TASK_QUEUE_ID));
         self.yard.load(callers, limit).await
+    }
+
+    /// Full cycles on the server that is `alone` and on this one, in turns. Nothing is left to be
+    /// published when the other's turn comes.
+    async fn beside(&self, alone: &Self) -> Result<Vec<Phase>> {
+        let limit = self.yard.turn();
+        let mut turns = Turns::default();
+        for _ in 0..TURNS {
+            let cycled = alone.load(Step::Cycle, CONNECTIONS, limit).await?;
+            turns.add("cycle", cycled)?;
+            let published = self.load(Step::Cycle, CONNECTIONS, limit).await?;
+            turns.add("published", published)?;
+            self.quiet().await?;
+        }
+        Ok(turns.phases(CONNECTIONS))
     }
 
     /// Creates tasks at a fixed rate.

@@ -20,6 +20,7 @@ mod report;
 mod server;
 mod stacks;
 mod taskstore;
+mod turns;
 mod usage;
 mod yard;
 

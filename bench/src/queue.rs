@@ -5,11 +5,13 @@ mod definition;
 mod listing;
 mod targets;
 
+use crate::empty::EMPTY;
 use crate::identity::Identity;
 use crate::levels::{self, Levels, PREFILL_LIMIT};
 use crate::load::{Limit, Outcome};
 use crate::options::Common;
 use crate::report::{Level, Phase, Target};
+use crate::turns::{TURNS, Turns};
 use crate::yard::Yard;
 use anyhow::Result;
 pub(crate) use caller::{Caller, Step};
@@ -109,26 +111,25 @@ impl Bench {
         let mut phases = Vec::new();
         for &connections in connections {
             eprintln!("{connections} connections with {pending} tasks pending");
-            let timed = self.yard.timed();
-            let empty = self.yard.empty(connections).await?;
-            let ceiling = Some(empty.requests_per_second);
-            phases.push(empty);
-
-            let created = self.load(Step::Create, connections, timed).await?;
-            phases.push(Phase::new("create", connections, &created, ceiling));
-
-            // Works off what was just created, so that the backlog keeps its size. It is two
-            // requests a task, so it may take longer; what is left then is not measured.
-            let limit = Limit {
-                duration: self.yard.duration * 2,
-                steps: self.backlog.saturating_sub(pending),
-            };
-            let worked = self.load(Step::Work, connections, limit).await?;
-            phases.push(Phase::new(targets::WORK, connections, &worked, ceiling));
-            self.drain(pending).await?;
-
-            let cycled = self.load(Step::Cycle, connections, timed).await?;
-            phases.push(Phase::new(targets::CYCLE, connections, &cycled, ceiling));
+            let limit = self.yard.turn();
+            let mut turns = Turns::default();
+            for _ in 0..TURNS {
+                turns.add(EMPTY, self.yard.empty(connections, limit).await?)?;
+                let created = self.load(Step::Create, connections, limit).await?;
+                turns.add("create", created)?;
+                // Works off what was just created, so that the backlog keeps its size. It is two
+                // requests a task, so it may take longer; what is left then is not measured.
+                let rest = Limit {
+                    duration: limit.duration * 2,
+                    steps: self.backlog.saturating_sub(pending),
+                };
+                let worked = self.load(Step::Work, connections, rest).await?;
+                turns.add(targets::WORK, worked)?;
+                self.drain(pending).await?;
+                let cycled = self.load(Step::Cycle, connections, limit).await?;
+                turns.add(targets::CYCLE, cycled)?;
+            }
+            phases.extend(turns.phases(connections));
         }
         Ok(phases)
     }

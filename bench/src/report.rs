@@ -50,8 +50,9 @@ pub(crate) struct Phase {
     pub(crate) seconds: f64,
     pub(crate) requests: u64,
     pub(crate) requests_per_second: f64,
-    /// Of the empty handler with as many connections on the same level.
-    pub(crate) share_of_empty: Option<f64>,
+    /// Requests per second, of those of the phase that it is compared with: the first with as many
+    /// connections on the same level.
+    pub(crate) share_of_first: Option<f64>,
     pub(crate) cycles_per_second: Option<f64>,
     pub(crate) cycle: Option<Quantiles>,
     pub(crate) operations: BTreeMap<&'static str, Quantiles>,
@@ -106,12 +107,12 @@ impl Target {
 }
 
 impl Phase {
-    /// The figures of a run. `empty` is the empty handler's requests per second.
+    /// The figures of a run. `first` is the requests per second that it is compared with.
     pub(crate) fn new(
         name: &'static str,
         connections: usize,
         outcome: &Outcome,
-        empty: Option<f64>,
+        first: Option<f64>,
     ) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
         let requests = outcome.samples.request_count();
@@ -124,7 +125,7 @@ impl Phase {
             seconds,
             requests,
             requests_per_second,
-            share_of_empty: empty.map(|empty| requests_per_second / empty),
+            share_of_first: first.map(|first| requests_per_second / first),
             cycles_per_second: cycle.map(|cycle| cycle.count as f64 / seconds),
             cycle,
             operations: outcome.samples.operations(),
@@ -228,7 +229,7 @@ impl Level {
             "",
             "conns",
             "req/s",
-            "of empty",
+            "of first",
             "cycles/s",
             "p50 ms",
             "p99 ms",
@@ -247,7 +248,7 @@ impl Level {
 
 impl Phase {
     fn print(&self, out: &mut impl Write) -> Result<()> {
-        let share = self.share_of_empty.map(percent).unwrap_or_default();
+        let share = self.share_of_first.map(percent).unwrap_or_default();
         let cycles = self.cycles_per_second.map(thousands).unwrap_or_default();
         // A phase of one kind of request needs one line; others get a line for each kind below.
         let single = match self.operations.first_key_value() {
@@ -323,7 +324,7 @@ impl Phase {
             seconds: 1.0,
             requests: 1,
             requests_per_second: 1.0,
-            share_of_empty: None,
+            share_of_first: None,
             cycles_per_second: None,
             cycle: None,
             operations: BTreeMap::new(),

@@ -3,11 +3,13 @@
 mod caller;
 mod targets;
 
+use crate::empty::EMPTY;
 use crate::levels::{self, Levels};
 use crate::load::{Limit, Outcome};
 use crate::options::Common;
 use crate::queue;
 use crate::report::{Level, Phase, Target};
+use crate::turns::Turns;
 use crate::yard::Yard;
 use anyhow::Result;
 use caller::{Caller, JOBS, Step};
@@ -86,10 +88,9 @@ impl Levels for Bench {
         let mut phases = Vec::new();
         for &connections in connections {
             eprintln!("{connections} connections with {scheduled} jobs scheduled");
-            let empty = self.yard.empty(connections).await?;
-            let ceiling = Some(empty.requests_per_second);
-            phases.push(empty);
             let timed = self.yard.timed();
+            let mut turns = Turns::default();
+            turns.add(EMPTY, self.yard.empty(connections, timed).await?)?;
             let reservations = Limit {
                 duration,
                 // Most of the jobs stay for whoever comes next.
@@ -106,8 +107,9 @@ impl Levels for Bench {
                 };
                 self.load(step, connections, warm_up).await?;
                 let done = self.load(step, connections, limit).await?;
-                phases.push(Phase::new(name, connections, &done, ceiling));
+                turns.add(name, done)?;
             }
+            phases.extend(turns.phases(connections));
         }
         Ok(phases)
     }

@@ -3,10 +3,12 @@
 mod caller;
 mod targets;
 
+use crate::empty::EMPTY;
 use crate::levels::{self, Levels};
 use crate::load::{Limit, Outcome};
 use crate::options::Common;
 use crate::report::{Level, Phase, Target};
+use crate::turns::{TURNS, Turns};
 use crate::yard::Yard;
 use anyhow::Result;
 use caller::{Caller, Shared, Step};
@@ -90,17 +92,19 @@ impl Levels for Bench {
         let mut phases = Vec::new();
         for &connections in connections {
             eprintln!("{connections} connections with {waiting} tasks waiting");
-            let empty = self.yard.empty(connections).await?;
-            let ceiling = Some(empty.requests_per_second);
-            phases.push(empty);
-            for (name, step) in [
-                (targets::UPDATE, Step::Update),
-                (targets::CLAIM, Step::Claim),
-                (targets::CYCLE, Step::Cycle),
-            ] {
-                let done = self.load(step, connections, self.yard.timed()).await?;
-                phases.push(Phase::new(name, connections, &done, ceiling));
+            let limit = self.yard.turn();
+            let mut turns = Turns::default();
+            for _ in 0..TURNS {
+                turns.add(EMPTY, self.yard.empty(connections, limit).await?)?;
+                for (name, step) in [
+                    (targets::UPDATE, Step::Update),
+                    (targets::CLAIM, Step::Claim),
+                    (targets::CYCLE, Step::Cycle),
+                ] {
+                    turns.add(name, self.load(step, connections, limit).await?)?;
+                }
             }
+            phases.extend(turns.phases(connections));
         }
         let bulk = self.load(Step::Bulk, 1, self.yard.timed()).await?;
         phases.push(Phase::new(targets::BULK, 1, &bulk, None));

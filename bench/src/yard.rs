@@ -3,8 +3,8 @@
 use crate::empty::Empty;
 use crate::identity::Identity;
 use crate::load::{self, Client, Limit, Outcome};
-use crate::report::Phase;
 use crate::server::{self, Server};
+use crate::turns::TURNS;
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +55,11 @@ impl Yard {
         Limit::time(self.duration)
     }
 
+    /// As long as one turn of a phase takes.
+    pub(crate) fn turn(&self) -> Limit {
+        Limit::time(self.duration / TURNS)
+    }
+
     /// Runs each of `clients` on a connection of its own.
     ///
     /// # Errors
@@ -68,13 +73,12 @@ impl Yard {
         load::run(self.address, self.pid, clients, limit).await
     }
 
-    /// The phase that others are compared with.
+    /// Calls the handler that others are compared with.
     ///
     /// # Errors
     /// As [`Yard::load`].
-    pub(crate) async fn empty(&self, connections: usize) -> Result<Phase> {
-        let clients = std::iter::repeat_n(Empty, connections);
-        let outcome = self.load(clients, self.timed()).await?;
-        Ok(Phase::new("empty", connections, &outcome, None))
+    pub(crate) async fn empty(&self, connections: usize, limit: Limit) -> Result<Outcome> {
+        self.load(std::iter::repeat_n(Empty, connections), limit)
+            .await
     }
 }

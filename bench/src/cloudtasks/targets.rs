@@ -53,7 +53,7 @@ fn paused(level: &Level) -> String {
 }
 
 fn share_of_empty(level: &Level) -> Option<Target> {
-    let share = level.phase(CREATE, SHARE_CONNECTIONS)?.share_of_empty?;
+    let share = level.phase(CREATE, SHARE_CONNECTIONS)?.share_of_first?;
     let name = format!(
         "create_task against empty method, {SHARE_CONNECTIONS} connections, {}",
         paused(level)
@@ -107,7 +107,7 @@ mod tests {
 
     fn level(pending: u64, share: f64, delivery_p99_ms: f64, cycles: (f64, f64)) -> Level {
         let create = Phase {
-            share_of_empty: Some(share),
+            share_of_first: Some(share),
             ..Phase::sample(CREATE, SHARE_CONNECTIONS)
         };
         let steady = Phase::sample(STEADY, 64).with(DELIVER, 0.0, delivery_p99_ms);

@@ -259,7 +259,7 @@ async fn the_backlog_keeps_its_size_through_all_phases() {
         assert_eq!(count("create"), count("claim"));
         assert_eq!(count("claim"), count("complete"));
         assert_eq!(cycle.requests, 3 * count("create"));
-        assert!(cycle.share_of_empty.unwrap() > 0.0);
+        assert!(cycle.share_of_first.unwrap() > 0.0);
     }
 }
 

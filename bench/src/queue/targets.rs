@@ -44,7 +44,7 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
 }
 
 fn share_of_empty(level: &Level) -> Option<Target> {
-    let share = level.phase(CYCLE, SHARE_CONNECTIONS)?.share_of_empty?;
+    let share = level.phase(CYCLE, SHARE_CONNECTIONS)?.share_of_first?;
     let name = format!(
         "full cycle against empty handler, {SHARE_CONNECTIONS} connections, {} pending",
         thousands(level.pending as f64)
@@ -117,7 +117,7 @@ mod tests {
 
     fn level(pending: u64, share: f64, claim_p50_ms: f64, claim_p99_ms: f64, mb: u64) -> Level {
         let cycle = |connections| Phase {
-            share_of_empty: Some(share),
+            share_of_first: Some(share),
             ..Phase::sample(CYCLE, connections).with("claim", claim_p50_ms, claim_p99_ms)
         };
         let list = Phase::sample(LIST, 1).with("page", 0.0, claim_p99_ms / 2.0);

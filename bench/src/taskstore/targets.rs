@@ -47,7 +47,7 @@ pub(crate) fn judge(levels: &[Level], embedded: bool) -> Vec<Target> {
 }
 
 fn share(level: &Level, name: &str) -> Option<Target> {
-    let share = level.phase(name, SHARE_CONNECTIONS)?.share_of_empty?;
+    let share = level.phase(name, SHARE_CONNECTIONS)?.share_of_first?;
     let name = format!(
         "{name} against empty handler, {SHARE_CONNECTIONS} connections, {} waiting",
         thousands(level.pending as f64)
@@ -115,7 +115,7 @@ mod tests {
 
     fn level(pending: u64, share: f64, claim_p50_ms: f64, bulk_p50_ms: f64, mb: u64) -> Level {
         let phase = |name, connections, operation, p50_ms| Phase {
-            share_of_empty: Some(share),
+            share_of_first: Some(share),
             ..Phase::sample(name, connections).with(operation, p50_ms, 0.0)
         };
         let phases = vec![
