@@ -9,6 +9,7 @@ pub const MIGRATIONS: &[Migration] = &[
     TASK_LISTINGS,
     LEAVING,
     TASK_QUEUES,
+    GROUP_NUMBERS,
     crate::content::TABLES,
     crate::object::TABLES,
 ];
@@ -230,5 +231,31 @@ CREATE TABLE quarantines (
   reason {text} NOT NULL,
   PRIMARY KEY (task_queue_id, worker_group, worker_id, number)
 ) {strict};
+",
+};
+
+const GROUP_NUMBERS: Migration = Migration {
+    component: "task-queues",
+    id: 2,
+    name: "groups have numbers",
+    sql: "
+-- The number of the task that founded it; below 0 if all its tasks were gone when groups got numbers.
+-- What is indexed by it stands beside what was created at the same time, which random ids scatter.
+ALTER TABLE task_groups ADD COLUMN number {int} NOT NULL DEFAULT 0;
+UPDATE task_groups SET number = COALESCE(
+  (SELECT min(number) FROM tasks WHERE tasks.task_group_id = task_groups.task_group_id), 0);
+UPDATE task_groups SET number = -counted.place
+  FROM (SELECT task_group_id, row_number() OVER (ORDER BY task_group_id) AS place
+    FROM task_groups WHERE number = 0) AS counted
+  WHERE counted.task_group_id = task_groups.task_group_id;
+ALTER TABLE tasks ADD COLUMN group_number {int} NOT NULL DEFAULT 0;
+UPDATE tasks SET group_number = COALESCE((SELECT task_groups.number FROM task_groups
+  WHERE task_groups.task_group_id = tasks.task_group_id), tasks.number);
+DROP INDEX tasks_by_group;
+-- listing a group
+CREATE INDEX tasks_by_group ON tasks (group_number, number);
+DROP INDEX tasks_open_by_group;
+-- open tasks of a group: whether any was never resolved; whom a cancel or a new priority concerns
+CREATE INDEX tasks_open_by_group ON tasks (group_number, ever_resolved, number) WHERE is_open = 1;
 ",
 };

@@ -84,13 +84,13 @@ pub(super) async fn cancel_task_group(queue: Arc<Queue>, call: Call) -> Result<R
     }
     let now = queue.clock.now();
     let mut cancelled = Vec::new();
-    let mut after: Option<Place> = Some((false, String::new()));
+    let mut after: Option<Place> = Some((false, 0));
     while let Some(place) = after {
         let id = group.id.clone();
         let portion = queue
             .store
             .write(group_key(&group.id), move |tx| {
-                task::cancel_members(tx, now, &id, &place, CANCELLED_AT_ONCE)
+                task::cancel_members(tx, now, &id, place, CANCELLED_AT_ONCE)
             })
             .await??;
         cancelled.extend(portion.changed.into_iter().map(|task| task.id));

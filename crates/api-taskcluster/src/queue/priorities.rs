@@ -66,18 +66,18 @@ pub(super) async fn change_task_group_priority(
     let priority = new_priority(&call)?;
     let now = queue.clock.now();
     let mut changed = Vec::new();
-    let mut after = Some(String::new());
+    let mut after = Some(0);
     while let Some(place) = after {
         let id = group.id.clone();
         let portion = queue
             .store
             .write(group_key(&group.id), move |tx| {
                 let to = (priority, redefine as task::Redefine);
-                task::change_group_priority(tx, now, &id, to, &place, CHANGED_AT_ONCE)
+                task::change_group_priority(tx, now, &id, to, place, CHANGED_AT_ONCE)
             })
             .await?;
         changed.extend(portion.changed.into_iter().map(|task| task.id));
-        after = portion.next.map(|(_, id)| id);
+        after = portion.next.map(|(_, number)| number);
     }
     let (id, count) = (group.id.clone(), changed.len());
     queue

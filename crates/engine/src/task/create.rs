@@ -56,7 +56,8 @@ pub fn create(
     new: &NewTask,
 ) -> Result<Result<Task, Refusal>, Error> {
     let known_group = group::lock(tx, &new.group_id)?;
-    let dependencies = match examine(tx, new, known_group.as_ref())? {
+    let group = known_group.as_ref().map(|stored| &stored.group);
+    let dependencies = match examine(tx, new, group)? {
         Ok(dependencies) => dependencies,
         // What a first request was allowed to do, its repetition finds done, whatever came between.
         Err(refusal) => return Ok(existing(tx, now, new)?.unwrap_or(Err(refusal))),
@@ -72,16 +73,17 @@ pub fn create(
         task.runs.push(Run::pending(Created::Scheduled, now));
         task.lease_id = Some(lease_id);
     }
+    let group_number = known_group.as_ref().map_or(number, |stored| stored.number);
     // The first write, and the one that tells whether the task is there already.
-    if !record::insert(tx, &task, &new.outline)? {
+    if !record::insert(tx, &task, group_number, &new.outline)? {
         let outcome = existing(tx, now, new)?;
         return outcome.ok_or_else(|| tx.overtaken("the same task was created and removed"));
     }
     tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
     let group_expires = new.expires.plus(GROUP_OUTLIVES_TASKS);
     match known_group {
-        None => group::insert(tx, &new.group_id, &new.scheduler_id, group_expires)?,
-        Some(known) if known.expires < new.expires => {
+        None => group::insert(tx, &task, group_expires)?,
+        Some(known) if known.group.expires < new.expires => {
             group::extend(tx, &new.group_id, group_expires)?;
         }
         Some(_) => {}

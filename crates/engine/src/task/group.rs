@@ -20,41 +20,63 @@ pub struct Group {
     pub sealed: Option<Timestamp>,
 }
 
-fn read(row: &Row<'_>) -> Result<Group, Error> {
-    Ok(Group {
-        id: row.get(0)?,
-        scheduler_id: row.get(1)?,
-        expires: row.get(2)?,
-        sealed: row.get(3)?,
+/// A group as a row.
+pub(super) struct Stored {
+    /// What its tasks name it by: the number of the first of them.
+    pub(super) number: i64,
+    pub(super) group: Group,
+}
+
+fn read(row: &Row<'_>) -> Result<Stored, Error> {
+    Ok(Stored {
+        number: row.get(0)?,
+        group: Group {
+            id: row.get(1)?,
+            scheduler_id: row.get(2)?,
+            expires: row.get(3)?,
+            sealed: row.get(4)?,
+        },
     })
 }
 
-const LOAD: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
-     WHERE task_group_id = $1";
+/// Selects what [`read`] expects of the group `$1`, which it locks as `$lock` says.
+macro_rules! select {
+    ($lock:literal) => {
+        concat!(
+            "SELECT number, task_group_id, scheduler_id, expires, sealed FROM task_groups \
+             WHERE task_group_id = $1",
+            $lock
+        )
+    };
+}
+
+const LOAD: &str = select!("");
 /// Many may add tasks at once; who seals the group waits for them, and they for it.
-const LOCK: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
-     WHERE task_group_id = $1 FOR KEY SHARE";
-const INSERT: &str = "INSERT INTO task_groups (task_group_id, scheduler_id, expires, sealed) \
-     VALUES ($1, $2, $3, NULL) ON CONFLICT (task_group_id) DO NOTHING";
+const LOCK: &str = select!(" FOR KEY SHARE");
+const INSERT: &str = "INSERT INTO task_groups (task_group_id, scheduler_id, expires, number) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (task_group_id) DO NOTHING";
 const EXTEND: &str =
     "UPDATE task_groups SET expires = $2 WHERE task_group_id = $1 AND expires < $2";
 
 /// The group, if there is one.
 pub fn group(tx: &mut Tx<'_>, group_id: &str) -> Result<Option<Group>, Error> {
-    tx.query_opt(LOAD, params![group_id], read)
+    let stored = tx.query_opt(LOAD, params![group_id], read)?;
+    Ok(stored.map(|stored| stored.group))
 }
 
-pub(super) fn lock(tx: &mut Tx<'_>, group_id: &str) -> Result<Option<Group>, Error> {
+pub(super) fn lock(tx: &mut Tx<'_>, group_id: &str) -> Result<Option<Stored>, Error> {
     tx.query_opt(LOCK, params![group_id], read)
 }
 
-pub(super) fn insert(
-    tx: &mut Tx<'_>,
-    group_id: &str,
-    scheduler_id: &str,
-    expires: Timestamp,
-) -> Result<(), Error> {
-    if tx.execute(INSERT, params![group_id, scheduler_id, expires])? == 0 {
+/// Stores the group that `founder` is the first task of.
+pub(super) fn insert(tx: &mut Tx<'_>, founder: &Task, expires: Timestamp) -> Result<(), Error> {
+    let values = params![
+        &founder.group_id,
+        &founder.scheduler_id,
+        expires,
+        founder.number
+    ];
+    if tx.execute(INSERT, values)? == 0 {
         return Err(tx.overtaken("the same task group was created at the same time"));
     }
     Ok(())
@@ -65,8 +87,7 @@ pub(super) fn extend(tx: &mut Tx<'_>, group_id: &str, expires: Timestamp) -> Res
     Ok(())
 }
 
-const LOCK_WHOLE: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
-     WHERE task_group_id = $1 FOR UPDATE";
+const LOCK_WHOLE: &str = select!(" FOR UPDATE");
 const SEAL: &str = "UPDATE task_groups SET sealed = $2 WHERE task_group_id = $1";
 
 /// From now on the group takes no more tasks. A group that is sealed stays so since it first was.
@@ -76,9 +97,10 @@ pub fn seal(
     group_id: &str,
 ) -> Result<Result<Group, Refusal>, Error> {
     // Whoever is adding a task now holds the row a little; nobody can begin to until this is over.
-    let Some(mut group) = tx.query_opt(LOCK_WHOLE, params![group_id], read)? else {
+    let Some(stored) = tx.query_opt(LOCK_WHOLE, params![group_id], read)? else {
         return Ok(Err(Refusal::NoSuchGroup(group_id.to_owned())));
     };
+    let mut group = stored.group;
     if group.sealed.is_none() {
         tx.execute(SEAL, params![group_id, now])?;
         group.sealed = Some(now);
@@ -89,9 +111,8 @@ pub fn seal(
 
 /// Not waited for, as who waits here holds the task that was resolved; those who add tasks are not
 /// kept waiting.
-const TRY_LOCK: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
-     WHERE task_group_id = $1 FOR NO KEY UPDATE SKIP LOCKED";
-const IS_ANY_UNRESOLVED: &str = "SELECT 1 FROM tasks WHERE task_group_id = $1 AND is_open = 1 \
+const TRY_LOCK: &str = select!(" FOR NO KEY UPDATE SKIP LOCKED");
+const IS_ANY_UNRESOLVED: &str = "SELECT 1 FROM tasks WHERE group_number = $1 AND is_open = 1 \
      AND ever_resolved = 0 LIMIT 1";
 const LOOK_LATER: &str = "INSERT INTO group_looks (number, task_group_id) VALUES ($1, $2)";
 
@@ -101,8 +122,8 @@ const LOOK_LATER: &str = "INSERT INTO group_looks (number, task_group_id) VALUES
 /// Of two tasks resolved at once, each still sees the other one open. So only who holds the group
 /// looks; whoever finds it held leaves a note, and the timer looks when both are done.
 pub(super) fn settle(tx: &mut Tx<'_>, now: Timestamp, group_id: &str) -> Result<(), Error> {
-    if let Some(group) = tx.query_opt(TRY_LOCK, params![group_id], read)? {
-        return look(tx, now, &group);
+    if let Some(stored) = tx.query_opt(TRY_LOCK, params![group_id], read)? {
+        return look(tx, now, &stored);
     }
     let number = lease::new_id(tx)?;
     tx.execute(LOOK_LATER, params![number, group_id])?;
@@ -110,19 +131,18 @@ pub(super) fn settle(tx: &mut Tx<'_>, now: Timestamp, group_id: &str) -> Result<
     Ok(())
 }
 
-fn look(tx: &mut Tx<'_>, now: Timestamp, group: &Group) -> Result<(), Error> {
-    let left = tx.query_opt(IS_ANY_UNRESOLVED, params![&group.id], |row| {
+fn look(tx: &mut Tx<'_>, now: Timestamp, stored: &Stored) -> Result<(), Error> {
+    let left = tx.query_opt(IS_ANY_UNRESOLVED, params![stored.number], |row| {
         row.get::<i64>(0)
     })?;
     if left.is_none() {
-        event::group_resolved(tx, now, group)?;
+        event::group_resolved(tx, now, &stored.group)?;
     }
     Ok(())
 }
 
 const UNSETTLED: &str = "SELECT DISTINCT task_group_id FROM group_looks LIMIT $1";
-const LOCK_ALONE: &str = "SELECT task_group_id, scheduler_id, expires, sealed FROM task_groups \
-     WHERE task_group_id = $1 FOR NO KEY UPDATE";
+const LOCK_ALONE: &str = select!(" FOR NO KEY UPDATE");
 const SETTLED: &str = "DELETE FROM group_looks WHERE task_group_id = $1";
 
 /// Groups that somebody has to look at again.
@@ -133,10 +153,10 @@ pub fn unsettled_groups(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<String>, Er
 /// Looks at a group of which several tasks were resolved at once.
 pub fn settle_again(tx: &mut Tx<'_>, now: Timestamp, group_id: &str) -> Result<(), Error> {
     // In this order: whoever left a note that is taken away here is done, and seen by the look.
-    let group = tx.query_opt(LOCK_ALONE, params![group_id], read)?;
+    let stored = tx.query_opt(LOCK_ALONE, params![group_id], read)?;
     let taken = tx.execute(SETTLED, params![group_id])?;
-    match group {
-        Some(group) if taken > 0 => look(tx, now, &group),
+    match stored {
+        Some(stored) if taken > 0 => look(tx, now, &stored),
         _ => Ok(()),
     }
 }
@@ -151,12 +171,15 @@ pub fn announce_priority(
     changed: usize,
 ) -> Result<(), Error> {
     match tx.query_opt(LOCK_ALONE, params![group_id], read)? {
-        Some(group) => event::group_priority_changed(tx, now, &group, priority, changed as u64),
+        Some(Stored { group, .. }) => {
+            event::group_priority_changed(tx, now, &group, priority, changed as u64)
+        }
         None => Ok(()),
     }
 }
 
-const SIZE: &str = "SELECT count(*) FROM tasks WHERE task_group_id = $1";
+const SIZE: &str = "SELECT count(*) FROM tasks WHERE group_number = \
+     (SELECT number FROM task_groups WHERE task_group_id = $1)";
 
 /// How many tasks the group has; the cost grows with their number.
 pub fn group_size(tx: &mut Tx<'_>, group_id: &str) -> Result<usize, Error> {
@@ -164,8 +187,8 @@ pub fn group_size(tx: &mut Tx<'_>, group_id: &str) -> Result<usize, Error> {
     Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
 }
 
-/// A place among a group's open tasks: those that were never resolved come first.
-pub type Place = (bool, String);
+/// A place among a group's open tasks: those that were never resolved come first, then the oldest.
+pub type Place = (bool, i64);
 
 /// What was done to some tasks of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,24 +199,29 @@ pub struct Portion {
     pub next: Option<Place>,
 }
 
-const OPEN: &str = "SELECT ever_resolved, task_id FROM tasks \
-     WHERE task_group_id = $1 AND is_open = 1 AND (ever_resolved, task_id) > ($2, $3) \
-     ORDER BY ever_resolved, task_id LIMIT $4";
+const OPEN: &str = "SELECT ever_resolved, number, task_id FROM tasks WHERE group_number = \
+     (SELECT number FROM task_groups WHERE task_group_id = $1) \
+     AND is_open = 1 AND (ever_resolved, number) > ($2, $3) \
+     ORDER BY ever_resolved, number LIMIT $4";
 
 /// The ids of the next up to `limit` open tasks behind a place, and where to go on.
 pub(super) fn open_members(
     tx: &mut Tx<'_>,
     group_id: &str,
-    (ever_resolved, after): (bool, &str),
+    (ever_resolved, after): Place,
     limit: usize,
 ) -> Result<(Vec<String>, Option<Place>), Error> {
-    let found: Vec<Place> = tx.query(
+    let mut last = None;
+    let found = tx.query(
         OPEN,
         params![group_id, ever_resolved, after, limit as i64],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| {
+            last = Some((row.get(0)?, row.get(1)?));
+            row.get(2)
+        },
     )?;
-    let next = found.last().filter(|_| found.len() == limit).cloned();
-    Ok((found.into_iter().map(|(_, id)| id).collect(), next))
+    let next = last.filter(|_| found.len() == limit);
+    Ok((found, next))
 }
 
 /// Cancels the next up to `limit` tasks of a sealed group that are not resolved and whose deadline
@@ -203,7 +231,7 @@ pub fn cancel_members(
     tx: &mut Tx<'_>,
     now: Timestamp,
     group_id: &str,
-    after: &Place,
+    after: Place,
     limit: usize,
 ) -> Result<Result<Portion, Refusal>, Error> {
     match group(tx, group_id)? {
@@ -213,7 +241,7 @@ pub fn cancel_members(
         }
         Some(_) => {}
     }
-    let (members, next) = open_members(tx, group_id, (after.0, &after.1), limit)?;
+    let (members, next) = open_members(tx, group_id, after, limit)?;
     let mut changed = Vec::new();
     for id in members {
         let Some(task) = record::lock(tx, &id)? else {

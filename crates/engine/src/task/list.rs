@@ -27,8 +27,9 @@ fn read(row: &Row<'_>) -> Result<Listed, Error> {
     })
 }
 
-const MEMBER_NUMBERS: &str = "SELECT number FROM tasks \
-     WHERE task_group_id = $1 AND number > $2 ORDER BY number LIMIT $3";
+const MEMBER_NUMBERS: &str = "SELECT number FROM tasks WHERE group_number = \
+     (SELECT number FROM task_groups WHERE task_group_id = $1) \
+     AND number > $2 ORDER BY number LIMIT $3";
 
 /// The numbers of a group's tasks behind `after` (0 for the first page), which is the order in
 /// which they were created.
@@ -46,7 +47,8 @@ const MEMBERS: &str = concat!(
     "SELECT ",
     record::columns!("t."),
     ", d.definition FROM tasks t JOIN task_definitions d ON d.number = t.number \
-     WHERE t.task_group_id = $1 AND t.number BETWEEN $2 AND $3 ORDER BY t.number"
+     WHERE t.group_number = (SELECT number FROM task_groups WHERE task_group_id = $1) \
+     AND t.number BETWEEN $2 AND $3 ORDER BY t.number"
 );
 
 /// Calls `each` with those of a group's tasks whose numbers are among `numbers`, in their order,

@@ -70,7 +70,7 @@ pub fn change_group_priority(
     now: Timestamp,
     group_id: &str,
     (priority, redefine): (Priority, Redefine),
-    after: &str,
+    after: i64,
     limit: usize,
 ) -> Result<Portion, Error> {
     let (members, next) = open_members(tx, group_id, (false, after), limit)?;

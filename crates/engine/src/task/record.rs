@@ -127,8 +127,8 @@ pub(super) fn definition_of(tx: &mut Tx<'_>, task: &Task) -> Result<String, Erro
 
 const INSERT: &str = "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, \
      task_group_id, priority, requires, retries, retries_left, deadline, expires, is_open, \
-     ever_resolved, runs, lease_id, number, outline) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+     ever_resolved, runs, lease_id, number, group_number, outline) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
      ON CONFLICT (task_id) DO NOTHING";
 
 fn runs_text(task: &Task) -> Result<String, Error> {
@@ -136,8 +136,13 @@ fn runs_text(task: &Task) -> Result<String, Error> {
         .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))
 }
 
-/// Stores a new task and its outline; `false` if the id is taken.
-pub(super) fn insert(tx: &mut Tx<'_>, task: &Task, outline: &str) -> Result<bool, Error> {
+/// Stores a new task of the group with this number, and its outline; `false` if the id is taken.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    task: &Task,
+    group_number: i64,
+    outline: &str,
+) -> Result<bool, Error> {
     let inserted = tx.execute(
         INSERT,
         params![
@@ -157,6 +162,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &Task, outline: &str) -> Result<bool
             &runs_text(task)?,
             task.lease_id,
             task.number,
+            group_number,
             outline,
         ],
     )?;

@@ -109,15 +109,15 @@ on_both_databases! {
         resolve(&yard, "task-03").await;
         let now = START.plus(secs(10));
         let refused = yard
-            .write(move |tx| task::cancel_members(tx, now, "group", &(false, String::new()), 10))
+            .write(move |tx| task::cancel_members(tx, now, "group", (false, 0), 10))
             .await;
         assert_eq!(refused, Err(Refusal::NotSealed("group".to_owned())));
         yard.write(move |tx| task::seal(tx, now, "group")).await.expect("a group");
         let mut sizes = Vec::new();
-        let mut after = Some((false, String::new()));
+        let mut after = Some((false, 0));
         while let Some(place) = after {
             let portion = yard
-                .write(move |tx| task::cancel_members(tx, now, "group", &place, 10))
+                .write(move |tx| task::cancel_members(tx, now, "group", place, 10))
                 .await
                 .expect("a sealed group");
             sizes.push(portion.changed.len());

@@ -30,5 +30,6 @@ mod steps;
 mod timers;
 mod update_history;
 mod updates;
+mod upgrades;
 mod workers;
 mod yard;

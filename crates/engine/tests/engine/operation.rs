@@ -273,9 +273,9 @@ fn changed(mut tasks: Vec<usize>) -> Outcome {
 const PORTION: usize = 2;
 
 fn cancel_group(tx: &mut Tx<'_>, now: Timestamp, group: usize) -> Result<Outcome, Error> {
-    let (mut after, mut cancelled) = (Some((false, String::new())), Vec::new());
+    let (mut after, mut cancelled) = (Some((false, 0)), Vec::new());
     while let Some(place) = after {
-        match task::cancel_members(tx, now, &group_id(group), &place, PORTION)? {
+        match task::cancel_members(tx, now, &group_id(group), place, PORTION)? {
             Err(refusal) => return Ok(Outcome::Refused(why(&refusal))),
             Ok(portion) => {
                 cancelled.extend(portion.changed.iter().map(|task| self::place(&task.id)));
@@ -292,13 +292,13 @@ fn change_group_priority(
     group: usize,
     priority: Priority,
 ) -> Result<Outcome, Error> {
-    let (mut after, mut moved) = (Some(String::new()), Vec::new());
+    let (mut after, mut moved) = (Some(0), Vec::new());
     while let Some(place) = after {
         let to = (priority, redefine as task::Redefine);
         let id = group_id(group);
-        let portion = task::change_group_priority(tx, now, &id, to, &place, PORTION)?;
+        let portion = task::change_group_priority(tx, now, &id, to, place, PORTION)?;
         moved.extend(portion.changed.iter().map(|task| self::place(&task.id)));
-        after = portion.next.map(|(_, id)| id);
+        after = portion.next.map(|(_, number)| number);
     }
     Ok(changed(moved))
 }

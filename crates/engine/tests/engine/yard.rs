@@ -45,7 +45,11 @@ pub(crate) struct Yard {
 
 impl Yard {
     pub(crate) fn new(kind: Kind) -> Self {
-        let database = Database::new(kind);
+        Self::over(Database::new(kind))
+    }
+
+    /// Opens a database, which may be there already.
+    pub(crate) fn over(database: Database) -> Self {
         Yard {
             store: database.open(&migrations()),
             database,
