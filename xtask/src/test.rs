@@ -79,7 +79,7 @@ fn run_tests(options: &Options, variables: &Variables) -> Result<()> {
     let mut command = workspace::cargo();
     if workspace::program("cargo-nextest").is_some() {
         command
-            .args(["nextest", "run", "--locked"])
+            .args(["nextest", "run", "--no-fail-fast", "--locked"])
             .args(selection(options));
     } else {
         eprintln!("    cargo-nextest is not installed: using cargo test");
