@@ -2,8 +2,8 @@
 //! the log at least once, in the order of the log.
 //!
 //! A stored cursor says how far it has come: it stands before the first message that the broker
-//! has not confirmed. Of several nodes one publishes; another takes over when that one is not
-//! heard of for [`LEASE`]. While the broker is away, events stay in the log.
+//! has not confirmed. Of several nodes one publishes; another takes over when that one ends, or is
+//! not heard of for [`LEASE`]. While the broker is away, events stay in the log.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -158,8 +158,10 @@ impl Relay {
         (self.now)().saturating_add(LEASE.as_micros() as i64)
     }
 
-    /// Publishes whenever it is this node's turn, for ever.
-    pub async fn run(self) {
+    /// Publishes whenever it is this node's turn, until `stop`; then another node need not wait to
+    /// take over.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
         loop {
             match self.take().await {
                 Ok(Some(position)) => {
@@ -168,13 +170,32 @@ impl Relay {
                     tokio::select! {
                         () = self.keep() => {}
                         () = self.publish() => {}
+                        () = &mut stop => return self.leave().await,
                     }
                     tracing::info!("another node publishes events to the broker");
                 }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the relay cannot reach the database"),
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = &mut stop => return,
+            }
+        }
+    }
+
+    /// Stores how far it has come, and leaves the rest to whoever comes first.
+    async fn leave(&self) {
+        let (cursor, until) = (self.cursor.clone(), self.until());
+        let confirmed = self.confirmed.load(Ordering::SeqCst);
+        let left = self.store.write(key(), move |tx| {
+            if cursor.advance(tx, confirmed, until)? {
+                cursor.release(tx)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = left.await {
+            tracing::warn!(%error, "the relay is left as if this node still published");
         }
     }
 

@@ -297,7 +297,7 @@ async fn follow_events(
         };
         let relay = Relay::new(store.clone(), translators.clone(), broker, Arc::clone(&now));
         let relay = relay.await.context("cannot prepare the relay of events")?;
-        background.run(relay.run());
+        background.run_until(|stop| relay.run(stop));
     }
     background.run(retention::run(store.clone(), config.events, now));
     let hub = Hub::new(store.clone(), translators);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// How long ended work may take to notice.
@@ -23,6 +23,15 @@ impl Background {
         let stop = self.stop.clone();
         self.tasks
             .spawn(async move { stop.run_until_cancelled(work).await });
+    }
+
+    /// Runs work that ends by itself when the future it is given is done, which is when the server
+    /// has answered its last request.
+    pub(crate) fn run_until<W: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(WaitForCancellationFutureOwned) -> W,
+    ) {
+        self.tasks.spawn(work(self.stop.clone().cancelled_owned()));
     }
 
     /// Tells everything to end, and waits for it.

@@ -69,6 +69,16 @@ impl Remote {
         .await;
     }
 
+    /// The text that a statement finds in this database.
+    pub(crate) async fn text(&self, sql: &'static str) -> String {
+        let url = self.url.clone();
+        let query = move || {
+            let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+            client.query_one(sql, &[]).unwrap().get(0)
+        };
+        tokio::task::spawn_blocking(query).await.unwrap()
+    }
+
     /// Removes it, which waits for nobody.
     pub(crate) async fn end(self) {
         tokio::task::spawn_blocking(move || drop(self.database))

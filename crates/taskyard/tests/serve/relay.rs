@@ -308,6 +308,34 @@ async fn one_of_two_nodes_publishes_and_the_other_goes_on_when_it_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_leaves_the_relay_to_whoever_comes_first() {
+    let remote = Remote::new().await;
+    let grounds = [(); 2].map(|()| Ground::on_postgres(&remote.url));
+    let key = grounds[0].path().join("shared.key");
+    let group = slugid::nice();
+    let mut listener = Listener::start(&group).await;
+    let mut ids = Vec::new();
+    for ground in &grounds {
+        let mut command = ground.command(&["--log-level", "error"]);
+        command.env("TASKYARD_SECRET_KEY_FILE", &key);
+        command.env("TASKYARD_AMQP_URL", broker());
+        let server = Server::spawn(command).await;
+        ids.extend(create(&[Caller::root(&server.url)], &group, 20).await);
+        listener.hear(&ids).await;
+        until_backlog(&server, |backlog| backlog == 0.0).await;
+        server.signal("TERM").await;
+        assert!(server.ended().await.status.success());
+        assert_eq!(remote.text("SELECT holder FROM event_cursors").await, "");
+    }
+    assert!(
+        listener.heard.values().all(|times| *times == 1),
+        "{:?}",
+        listener.heard
+    );
+    remote.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_broker_that_is_away_can_be_seen_and_is_told_when_it_is_back() {
     let group = slugid::nice();
     let mut listener = Listener::start(&group).await;
