@@ -6,15 +6,16 @@
 //! not heard of for [`LEASE`]. While the broker is away, events stay in the log.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
-    PublisherConfirm,
 };
 use taskyard_store::{Error as StoreError, Key, Store};
 use thiserror::Error;
@@ -23,7 +24,7 @@ use crate::cursor::Cursor;
 use crate::log::{self, Frontier};
 use crate::outbox;
 use crate::retention::Now;
-use crate::translate::{Message, Translators};
+use crate::translate::{Delivery, Translators};
 
 /// The name of the relay's cursor.
 const READER: &str = "amqp";
@@ -108,12 +109,15 @@ impl From<lapin::Error> for Broken {
 }
 
 /// What stands in the order in which it went out.
-enum Sent {
-    /// A message, until the broker confirms it.
-    Message(PublisherConfirm),
+enum Sent<'a> {
+    /// A message on its way to the broker, until that confirms it.
+    Message(Publishing<'a>),
     /// Everything up to this position was sent before.
     Upto(i64),
 }
+
+/// Ends when the broker has taken, or refused, a message.
+type Publishing<'a> = BoxFuture<'a, Result<Confirmation, lapin::Error>>;
 
 fn key() -> Key {
     Key::of("events-relay")
@@ -319,7 +323,8 @@ impl Relay {
                 .await?;
             frontier = portion.frontier;
             let mut last = None;
-            for delivery in &deliveries {
+            let published = deliveries.len() as u64;
+            for delivery in deliveries {
                 let position = delivery.place.position;
                 if let Some(before) = last.replace(position)
                     && before != position
@@ -329,11 +334,17 @@ impl Relay {
                 while sent.len() >= WINDOW {
                     self.confirm_next(&mut sent).await?;
                 }
-                sent.push_back(Sent::Message(send(channel, &delivery.message).await?));
+                let mut publishing = publish(channel, delivery);
+                // Hands it over. Whoever waited for each to be written would have the broker's
+                // thread wake for it, write it alone, and wake us.
+                match (&mut publishing).now_or_never() {
+                    Some(outcome) => is_taken(outcome?)?,
+                    None => sent.push_back(Sent::Message(publishing)),
+                }
                 self.confirm_ready(&mut sent)?;
             }
             sent.push_back(Sent::Upto(frontier.position));
-            metrics::counter!("taskyard_events_published_total").increment(deliveries.len() as u64);
+            metrics::counter!("taskyard_events_published_total").increment(published);
             if portion.more {
                 continue;
             }
@@ -346,7 +357,7 @@ impl Relay {
             while !sent.is_empty() {
                 self.confirm_next(&mut sent).await?;
             }
-            if !deliveries.is_empty() {
+            if published > 0 {
                 tokio::time::sleep(GATHER).await;
             }
             tokio::select! {
@@ -360,9 +371,9 @@ impl Relay {
     }
 
     /// Waits until the broker has taken what went out first.
-    async fn confirm_next(&self, sent: &mut VecDeque<Sent>) -> Result<(), Broken> {
+    async fn confirm_next(&self, sent: &mut VecDeque<Sent<'_>>) -> Result<(), Broken> {
         match sent.pop_front() {
-            Some(Sent::Message(confirm)) => is_taken(confirm.await?),
+            Some(Sent::Message(publishing)) => is_taken(publishing.await?),
             Some(Sent::Upto(position)) => {
                 self.confirmed.store(position, Ordering::SeqCst);
                 Ok(())
@@ -372,10 +383,10 @@ impl Relay {
     }
 
     /// Takes note of what the broker has taken, without waiting.
-    fn confirm_ready(&self, sent: &mut VecDeque<Sent>) -> Result<(), Broken> {
+    fn confirm_ready(&self, sent: &mut VecDeque<Sent<'_>>) -> Result<(), Broken> {
         while let Some(first) = sent.front_mut() {
             match first {
-                Sent::Message(confirm) => match confirm.now_or_never() {
+                Sent::Message(publishing) => match publishing.now_or_never() {
                     Some(confirmation) => is_taken(confirmation?)?,
                     None => return Ok(()),
                 },
@@ -394,28 +405,28 @@ fn is_taken(confirmation: Confirmation) -> Result<(), Broken> {
     }
 }
 
-/// Sends one message, as consumers expect it: persistent, JSON, with its further keys.
-async fn send(channel: &Channel, message: &Message) -> Result<PublisherConfirm, Broken> {
-    let cc: Vec<AMQPValue> = message
-        .cc
-        .iter()
-        .map(|key| AMQPValue::LongString(key.as_str().into()))
-        .collect();
-    let mut headers = FieldTable::default();
-    headers.insert("CC".into(), AMQPValue::FieldArray(FieldArray::from(cc)));
-    let properties = BasicProperties::default()
-        .with_content_type("application/json".into())
-        .with_content_encoding("utf-8".into())
-        .with_delivery_mode(2)
-        .with_headers(headers);
-    let confirm = channel
-        .basic_publish(
+/// One message as consumers expect it: persistent, JSON, with its further keys. It goes out in the
+/// order in which these are first polled.
+fn publish(channel: &Channel, delivery: Arc<Delivery>) -> Publishing<'_> {
+    async move {
+        let message = &delivery.message;
+        let keys = message.cc.iter().map(String::as_str);
+        let cc: Vec<AMQPValue> = keys.map(|key| AMQPValue::LongString(key.into())).collect();
+        let mut headers = FieldTable::default();
+        headers.insert("CC".into(), AMQPValue::FieldArray(FieldArray::from(cc)));
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_content_encoding("utf-8".into())
+            .with_delivery_mode(2)
+            .with_headers(headers);
+        let written = channel.basic_publish(
             (&*message.exchange).into(),
             message.routing_key.as_str().into(),
             BasicPublishOptions::default(),
             &message.payload,
             properties,
-        )
-        .await?;
-    Ok(confirm)
+        );
+        written.await?.await
+    }
+    .boxed()
 }
