@@ -4,6 +4,12 @@ use crate::error::Error;
 use crate::horizon::Horizon;
 use crate::value::{Row, Value};
 
+/// A connection on its way to the thread that will use it.
+pub(crate) trait Connected: Send + 'static {
+    /// Does `work` with the connection, and closes it.
+    fn drive(self, work: impl FnOnce(&mut dyn Driver));
+}
+
 /// One connection, used by one thread. Statements are keyed by their static text and prepared once.
 pub(crate) trait Driver {
     /// Starts a write transaction. `marker` names it, so that its fate can be found out later.

@@ -7,7 +7,7 @@ use postgres::error::{Severity, SqlState};
 use postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use postgres::{Client, NoTls, Statement};
 
-use crate::driver::Driver;
+use crate::driver::{Connected, Driver};
 use crate::error::Error;
 use crate::horizon::Horizon;
 use crate::value::{Row, Source, Value};
@@ -213,6 +213,12 @@ fn dynamic<'a>(params: &'a [Value<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
         .iter()
         .map(|value| value as &(dyn ToSql + Sync))
         .collect()
+}
+
+impl Connected for Postgres {
+    fn drive(mut self, work: impl FnOnce(&mut dyn Driver)) {
+        work(&mut self);
+    }
 }
 
 impl Driver for Postgres {

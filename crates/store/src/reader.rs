@@ -1,7 +1,5 @@
 //! Reads, on connections of their own, each in a snapshot.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -12,10 +10,10 @@ use crate::store::Shared;
 use crate::tx::{Effects, Tx};
 
 /// The queue that all readers take their work from.
-pub(crate) type Jobs = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
+pub(crate) type Jobs = Mutex<mpsc::Receiver<Box<dyn Job>>>;
 
 /// Serves reads until every sender is gone.
-pub(crate) fn run(mut driver: impl Driver, jobs: Jobs, shared: &Shared) {
+pub(crate) fn run(driver: &mut dyn Driver, jobs: &Jobs, shared: &Shared) {
     loop {
         // One idle reader waits in the channel, the others for the lock.
         let job = jobs.lock().blocking_recv();
@@ -24,8 +22,8 @@ pub(crate) fn run(mut driver: impl Driver, jobs: Jobs, shared: &Shared) {
             continue;
         }
         // A connection may have died while it was idle: try once more on a new one.
-        let outcome = match read(&mut driver, job.as_mut()) {
-            Err(Error::Lost(_)) => read(&mut driver, job.as_mut()),
+        let outcome = match read(driver, job.as_mut()) {
+            Err(Error::Lost(_)) => read(driver, job.as_mut()),
             outcome => outcome,
         };
         match outcome {
@@ -37,7 +35,7 @@ pub(crate) fn run(mut driver: impl Driver, jobs: Jobs, shared: &Shared) {
     }
 }
 
-fn read(driver: &mut impl Driver, job: &mut dyn Job) -> Result<(), Error> {
+fn read(driver: &mut dyn Driver, job: &mut dyn Job) -> Result<(), Error> {
     let begun = driver.begin_read();
     let outcome = begun.and_then(|()| job.run(&mut Tx::reading(driver)));
     driver.end_read();

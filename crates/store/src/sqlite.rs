@@ -1,15 +1,16 @@
 //! SQLite: one file, one writer, any number of readers.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, PrepFlags, Statement};
 
 use crate::checkpoint::Checkpoints;
-use crate::driver::Driver;
+use crate::driver::{Connected, Driver};
 use crate::error::Error;
 use crate::horizon::Horizon;
 use crate::sql;
@@ -25,16 +26,20 @@ pub(crate) enum Role {
 
 pub(crate) struct Sqlite {
     connection: Connection,
-    /// Our statement text, keyed by its address, as SQLite reads it.
-    texts: HashMap<(usize, usize), Arc<str>>,
     /// Told how long the log is; only the writer lengthens it.
     checkpoints: Option<Arc<Checkpoints>>,
+}
+
+/// A connection in use, with its prepared statements.
+struct Session<'c> {
+    connection: &'c Connection,
+    checkpoints: Option<&'c Checkpoints>,
+    /// Found by the address of their text: to look for the text itself, as the connection's own
+    /// cache does, costs as much as a small statement.
+    statements: HashMap<(usize, usize), Statement<'c>>,
     /// Last numbers given from each sequence since the transaction began.
     sequences: HashMap<&'static str, i64>,
 }
-
-/// Prepared statements kept per connection; more than the program has statements.
-const STATEMENT_CACHE: usize = 512;
 
 impl Sqlite {
     pub(crate) fn open(path: &Path, role: Role) -> Result<Self, Error> {
@@ -74,12 +79,9 @@ impl Sqlite {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(|error| Error::Open(format!("cannot set up {}: {error}", path.display())))?;
-        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         Ok(Sqlite {
             connection,
-            texts: HashMap::new(),
             checkpoints: None,
-            sequences: HashMap::new(),
         })
     }
 
@@ -98,29 +100,41 @@ impl Sqlite {
     pub(crate) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
+}
 
-    fn text(&mut self, sql: &'static str) -> Arc<str> {
-        let key = (sql.as_ptr() as usize, sql.len());
-        Arc::clone(
-            self.texts
-                .entry(key)
-                .or_insert_with(|| sql::for_sqlite(sql).into()),
-        )
+impl Connected for Sqlite {
+    fn drive(self, work: impl FnOnce(&mut dyn Driver)) {
+        work(&mut Session {
+            connection: &self.connection,
+            checkpoints: self.checkpoints.as_deref(),
+            statements: HashMap::new(),
+            sequences: HashMap::new(),
+        });
+    }
+}
+
+impl<'c> Session<'c> {
+    fn statement(&mut self, sql: &'static str) -> Result<&mut Statement<'c>, Error> {
+        match self.statements.entry((sql.as_ptr() as usize, sql.len())) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let text = sql::for_sqlite(sql);
+                let lasting = PrepFlags::SQLITE_PREPARE_PERSISTENT;
+                let statement = self.connection.prepare_with_flags(&text, lasting);
+                Ok(new.insert(statement.map_err(classify)?))
+            }
+        }
     }
 
-    fn run(&self, sql: &str) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.raw_execute())
-            .map(drop)
-            .map_err(classify)
+    fn run(&mut self, sql: &'static str) -> Result<(), Error> {
+        let done = self.statement(sql)?.raw_execute();
+        done.map(drop).map_err(classify)
     }
 
     fn store_sequences(&mut self) -> Result<(), Error> {
-        for (name, last) in self.sequences.drain() {
-            self.connection
-                .prepare_cached("UPDATE sequences SET last = ?2 WHERE name = ?1")
-                .and_then(|mut statement| statement.execute((name, last)))
+        for (name, last) in std::mem::take(&mut self.sequences) {
+            self.statement("UPDATE sequences SET last = $2 WHERE name = $1")?
+                .execute((name, last))
                 .map_err(classify)?;
         }
         Ok(())
@@ -181,11 +195,11 @@ fn classify(error: rusqlite::Error) -> Error {
     }
 }
 
-impl Driver for Sqlite {
+impl Driver for Session<'_> {
     fn begin(&mut self, _marker: &str) -> Result<(), Error> {
         self.sequences.clear();
         if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.move_tail(&self.connection);
+            checkpoints.move_tail(self.connection);
         }
         self.run("BEGIN IMMEDIATE")
     }
@@ -219,9 +233,7 @@ impl Driver for Sqlite {
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, Error> {
-        let text = self.text(sql);
-        let mut statement = self.connection.prepare_cached(&text).map_err(classify)?;
-        statement
+        self.statement(sql)?
             .execute(rusqlite::params_from_iter(params))
             .map(|changed| changed as u64)
             .map_err(classify)
@@ -233,9 +245,8 @@ impl Driver for Sqlite {
         params: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let text = self.text(sql);
-        let mut statement = self.connection.prepare_cached(&text).map_err(classify)?;
-        let mut rows = statement
+        let mut rows = self
+            .statement(sql)?
             .query(rusqlite::params_from_iter(params))
             .map_err(classify)?;
         while let Some(row) = rows.next().map_err(classify)? {
@@ -248,9 +259,8 @@ impl Driver for Sqlite {
         let last = match self.sequences.get(sequence) {
             Some(last) => *last,
             None => self
-                .connection
-                .prepare_cached("SELECT last FROM sequences WHERE name = ?1")
-                .and_then(|mut statement| statement.query_row([sequence], |row| row.get(0)))
+                .statement("SELECT last FROM sequences WHERE name = $1")?
+                .query_row([sequence], |row| row.get(0))
                 .map_err(classify)?,
         };
         let new_last = last + count as i64;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::alarm::Alarm;
 use crate::checkpoint::Checkpoints;
-use crate::driver::Driver;
+use crate::driver::Connected;
 use crate::durability::{Delivery, Durability};
 use crate::error::Error;
 use crate::hints::Hints;
@@ -297,9 +297,9 @@ impl Store {
         )
     }
 
-    fn start<D: Driver + Send + 'static>(
-        writers: Vec<D>,
-        readers: Vec<D>,
+    fn start<C: Connected>(
+        writers: Vec<C>,
+        readers: Vec<C>,
         shared: Arc<Shared>,
         limits: BatchLimits,
         lock: Option<std::fs::File>,
@@ -307,17 +307,20 @@ impl Store {
     ) -> Result<Self, Error> {
         let mut threads = Vec::new();
         let mut senders = Vec::new();
-        for (at, driver) in writers.into_iter().enumerate() {
+        for (at, connected) in writers.into_iter().enumerate() {
             let (sender, jobs) = mpsc::channel(QUEUE);
-            let writer = Writer::new(driver, jobs, limits, Arc::clone(&shared));
-            threads.push(spawn(format!("store-writer-{at}"), move || writer.run())?);
+            let shared = Arc::clone(&shared);
+            let body = move || {
+                connected.drive(|driver| Writer::new(driver, jobs, limits, shared).run());
+            };
+            threads.push(spawn(format!("store-writer-{at}"), body)?);
             senders.push(sender);
         }
         let (read_sender, jobs) = mpsc::channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
-        for (at, driver) in readers.into_iter().enumerate() {
+        for (at, connected) in readers.into_iter().enumerate() {
             let (jobs, shared) = (Arc::clone(&jobs), Arc::clone(&shared));
-            let body = move || reader::run(driver, jobs, &shared);
+            let body = move || connected.drive(|driver| reader::run(driver, &jobs, &shared));
             threads.push(spawn(format!("store-reader-{at}"), body)?);
         }
         Ok(Store {

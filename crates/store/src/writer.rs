@@ -29,8 +29,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the fate of a COMMIT is asked for. Markers are kept for an hour.
 const SETTLE_FOR: Duration = Duration::from_mins(30);
 
-pub(crate) struct Writer<D> {
-    driver: D,
+pub(crate) struct Writer<'d> {
+    driver: &'d mut dyn Driver,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     limits: BatchLimits,
     shared: Arc<Shared>,
@@ -47,9 +47,9 @@ enum Failure {
     Unknown(Error),
 }
 
-impl<D: Driver> Writer<D> {
+impl<'d> Writer<'d> {
     pub(crate) fn new(
-        driver: D,
+        driver: &'d mut dyn Driver,
         jobs: mpsc::Receiver<Box<dyn Job>>,
         limits: BatchLimits,
         shared: Arc<Shared>,
@@ -89,7 +89,7 @@ impl<D: Driver> Writer<D> {
             if job.is_abandoned() {
                 // Dropped with its closure: nobody waits for it.
             } else {
-                let mut tx = Tx::new(&mut self.driver);
+                let mut tx = Tx::new(self.driver);
                 match job.run(&mut tx) {
                     Ok(()) => {
                         wrote |= tx.wrote;
@@ -178,7 +178,7 @@ impl<D: Driver> Writer<D> {
         let started = Instant::now();
         let marker = marker();
         self.begin(&marker).map_err(Failure::Undone)?;
-        let mut tx = Tx::new(&mut self.driver);
+        let mut tx = Tx::new(self.driver);
         match job.run(&mut tx) {
             Ok(()) => {
                 let (effects, wrote) = (tx.effects, tx.wrote);
