@@ -10,6 +10,7 @@ pub const MIGRATIONS: &[Migration] = &[
     LEAVING,
     TASK_QUEUES,
     GROUP_NUMBERS,
+    WORKERS_CLAIMS,
     crate::content::TABLES,
     crate::object::TABLES,
 ];
@@ -257,5 +258,16 @@ CREATE INDEX tasks_by_group ON tasks (group_number, number);
 DROP INDEX tasks_open_by_group;
 -- open tasks of a group: whether any was never resolved; whom a cancel or a new priority concerns
 CREATE INDEX tasks_open_by_group ON tasks (group_number, ever_resolved, number) WHERE is_open = 1;
+",
+};
+
+const WORKERS_CLAIMS: Migration = Migration {
+    component: "task-queues",
+    id: 3,
+    name: "the claims of a worker are a line",
+    sql: "
+-- Written by every claim: `taskId/runId`, the oldest first, with a space between two.
+UPDATE workers SET recent = replace(replace(replace(replace(replace(recent,
+  '},{\"t\":\"', ' '), '\",\"r\":', '/'), '[{\"t\":\"', ''), '}]', ''), '[]', '');
 ",
 };

@@ -1,7 +1,8 @@
 //! Workers, as far as they have shown themselves: when they were seen, what they claimed last, and
 //! whether they are quarantined.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
 use taskyard_store::{Error, Row, Tx, params};
 
 use crate::task::{Claimed, Expired, Worker};
@@ -14,13 +15,11 @@ pub const RECENT: usize = 20;
 pub const QUARANTINES: usize = 100;
 
 /// A run that a worker claimed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentRun {
     /// Whose run.
-    #[serde(rename = "t")]
     pub task_id: String,
     /// Which run.
-    #[serde(rename = "r")]
     pub run_id: usize,
 }
 
@@ -48,17 +47,21 @@ impl Record {
     pub fn is_quarantined(&self, now: Timestamp) -> bool {
         self.quarantine_until > now
     }
+}
 
-    fn new(now: Timestamp, task_queue_id: &str, worker: &Worker) -> Self {
-        Record {
-            task_queue_id: task_queue_id.to_owned(),
-            worker: worker.clone(),
-            first_claim: now,
-            last_active: now,
-            expires: now.plus(KEPT_FOR_WORKER),
-            quarantine_until: Timestamp(0),
-            recent: Vec::new(),
-        }
+/// What decides whether a worker gets work, while its row is locked.
+#[derive(Debug)]
+pub(crate) struct Known {
+    expires: Timestamp,
+    quarantine_until: Timestamp,
+    /// See [`with_claims`].
+    recent: String,
+}
+
+impl Known {
+    /// Whether it gets no work at `now`.
+    pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
+        self.quarantine_until > now
     }
 }
 
@@ -76,7 +79,6 @@ pub struct Quarantine {
 }
 
 fn read(row: &Row<'_>) -> Result<Record, Error> {
-    let recent: String = row.get(7)?;
     Ok(Record {
         task_queue_id: row.get(0)?,
         worker: Worker {
@@ -87,14 +89,37 @@ fn read(row: &Row<'_>) -> Result<Record, Error> {
         last_active: row.get(4)?,
         expires: row.get(5)?,
         quarantine_until: row.get(6)?,
-        recent: serde_json::from_str(&recent)
-            .map_err(|error| Error::Statement(format!("the claims of a worker: {error}")))?,
+        recent: runs_of(row.text(7)?)?,
     })
 }
 
-fn text_of(recent: &[RecentRun]) -> Result<String, Error> {
-    serde_json::to_string(recent)
-        .map_err(|error| Error::Statement(format!("the claims of a worker: {error}")))
+fn runs_of(recent: &str) -> Result<Vec<RecentRun>, Error> {
+    let runs = recent.split(' ').filter(|run| !run.is_empty());
+    let read = |run: &str| {
+        let (task_id, run_id) = run.rsplit_once('/')?;
+        Some(RecentRun {
+            task_id: task_id.to_owned(),
+            run_id: run_id.parse().ok()?,
+        })
+    };
+    runs.map(|run| read(run).ok_or_else(|| Error::Statement(format!("a worker's claim: {run}"))))
+        .collect()
+}
+
+/// What a row has of a worker's claims, and more of them: `taskId/runId` of the last [`RECENT`],
+/// the oldest first, with a space between two. Every claim writes it anew, so it is not taken to
+/// pieces.
+fn with_claims(mut recent: String, claimed: &[Claimed]) -> String {
+    for claim in claimed {
+        let space = if recent.is_empty() { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _infallible = write!(recent, "{space}{}/{}", claim.task.id, claim.run_id);
+    }
+    let before_the_last = recent.rmatch_indices(' ').nth(RECENT - 1);
+    if let Some((at, _)) = before_the_last {
+        recent.drain(..=at);
+    }
+    recent
 }
 
 macro_rules! select {
@@ -118,21 +143,27 @@ const INSERT: &str = "INSERT INTO workers (task_queue_id, worker_group, worker_i
      last_active, expires, quarantine_until, recent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
      ON CONFLICT (task_queue_id, worker_group, worker_id) DO NOTHING";
 
-fn insert(tx: &mut Tx<'_>, record: &Record) -> Result<(), Error> {
-    let inserted = tx.execute(
-        INSERT,
-        params![
-            &record.task_queue_id,
-            &record.worker.group,
-            &record.worker.id,
-            record.first_claim,
-            record.last_active,
-            record.expires,
-            record.quarantine_until,
-            &text_of(&record.recent)?,
-        ],
-    )?;
-    if inserted == 0 {
+/// A worker that is first seen at `now`, and is known until `expires`.
+fn insert(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task_queue_id: &str,
+    worker: &Worker,
+    expires: Timestamp,
+    recent: &str,
+) -> Result<(), Error> {
+    let never = Timestamp(0);
+    let row = params![
+        task_queue_id,
+        &worker.group,
+        &worker.id,
+        now,
+        now,
+        expires,
+        never,
+        recent
+    ];
+    if tx.execute(INSERT, row)? == 0 {
         return Err(tx.overtaken("the same worker was first seen at the same time"));
     }
     Ok(())
@@ -150,11 +181,11 @@ pub fn seen(
     task_queue::seen(tx, now, task_queue_id, KEPT_FOR_WORKER)?;
     let key = params![task_queue_id, &worker.group, &worker.id];
     let last = tx.query_opt(LAST_SEEN, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let expires = now.plus(KEPT_FOR_WORKER);
     match last {
-        None => insert(tx, &Record::new(now, task_queue_id, worker)),
+        None => insert(tx, now, task_queue_id, worker, expires, ""),
         Some(last) if is_noted(last, now, KEPT_FOR_WORKER) => Ok(()),
         Some(_) => {
-            let expires = now.plus(KEPT_FOR_WORKER);
             tx.execute(
                 SEE,
                 params![task_queue_id, &worker.group, &worker.id, now, expires],
@@ -166,7 +197,8 @@ pub fn seen(
 
 // === claims ===
 
-const LOCK: &str = select!(" AND worker_group = $2 AND worker_id = $3 FOR UPDATE");
+const LOCK: &str = "SELECT expires, quarantine_until, recent FROM workers \
+     WHERE task_queue_id = $1 AND worker_group = $2 AND worker_id = $3 FOR UPDATE";
 const REMEMBER: &str = "UPDATE workers SET recent = $4 \
      WHERE task_queue_id = $1 AND worker_group = $2 AND worker_id = $3";
 
@@ -176,12 +208,15 @@ pub(crate) fn lock(
     tx: &mut Tx<'_>,
     task_queue_id: &str,
     worker: &Worker,
-) -> Result<Option<Record>, Error> {
-    tx.query_opt(
-        LOCK,
-        params![task_queue_id, &worker.group, &worker.id],
-        read,
-    )
+) -> Result<Option<Known>, Error> {
+    let key = params![task_queue_id, &worker.group, &worker.id];
+    tx.query_opt(LOCK, key, |row| {
+        Ok(Known {
+            expires: row.get(0)?,
+            quarantine_until: row.get(1)?,
+            recent: row.get(2)?,
+        })
+    })
 }
 
 /// Remembers what a worker, which [`lock`] found or not, has claimed.
@@ -190,21 +225,15 @@ pub(crate) fn remember(
     now: Timestamp,
     task_queue_id: &str,
     worker: &Worker,
-    known: Option<Record>,
+    known: Option<Known>,
     claimed: &[Claimed],
 ) -> Result<(), Error> {
-    let is_new = known.is_none();
-    let mut record = known.unwrap_or_else(|| Record::new(now, task_queue_id, worker));
-    record.recent.extend(claimed.iter().map(|claim| RecentRun {
-        task_id: claim.task.id.clone(),
-        run_id: claim.run_id,
-    }));
-    let too_many = record.recent.len().saturating_sub(RECENT);
-    record.recent.drain(..too_many);
-    if is_new {
-        return insert(tx, &record);
-    }
-    let recent = text_of(&record.recent)?;
+    let Some(known) = known else {
+        let recent = with_claims(String::new(), claimed);
+        let expires = now.plus(KEPT_FOR_WORKER);
+        return insert(tx, now, task_queue_id, worker, expires, &recent);
+    };
+    let recent = with_claims(known.recent, claimed);
     tx.execute(
         REMEMBER,
         params![task_queue_id, &worker.group, &worker.id, &recent],
@@ -309,13 +338,7 @@ pub fn declare(
             let key = params![task_queue_id, &worker.group, &worker.id, expires];
             tx.execute(EXTEND, key)?;
         }
-        None => insert(
-            tx,
-            &Record {
-                expires,
-                ..Record::new(now, task_queue_id, worker)
-            },
-        )?,
+        None => insert(tx, now, task_queue_id, worker, expires, "")?,
     }
     Ok(())
 }

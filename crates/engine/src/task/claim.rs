@@ -55,7 +55,7 @@ fn free_worker(
     now: Timestamp,
     task_queue_id: &str,
     worker: &Worker,
-) -> Result<Result<Option<worker::Record>, Refusal>, Error> {
+) -> Result<Result<Option<worker::Known>, Refusal>, Error> {
     let known = worker::lock(tx, task_queue_id, worker)?;
     let is_quarantined = known
         .as_ref()
