@@ -180,6 +180,19 @@ impl rusqlite::ToSql for Value<'_> {
     }
 }
 
+fn read(
+    statement: &mut Statement<'_>,
+    params: &[Value<'_>],
+    each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let params = rusqlite::params_from_iter(params);
+    let mut rows = statement.query(params).map_err(classify)?;
+    while let Some(row) = rows.next().map_err(classify)? {
+        each(&Row(Source::Sqlite(row)))?;
+    }
+    Ok(())
+}
+
 fn classify(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(
@@ -233,10 +246,11 @@ impl Driver for Session<'_> {
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, Error> {
-        self.statement(sql)?
-            .execute(rusqlite::params_from_iter(params))
-            .map(|changed| changed as u64)
-            .map_err(classify)
+        let statement = self.statement(sql)?;
+        let changed = statement.execute(rusqlite::params_from_iter(params));
+        // The statement stays, and what was bound may have megabytes.
+        statement.clear_bindings();
+        changed.map(|changed| changed as u64).map_err(classify)
     }
 
     fn query(
@@ -245,14 +259,10 @@ impl Driver for Session<'_> {
         params: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut rows = self
-            .statement(sql)?
-            .query(rusqlite::params_from_iter(params))
-            .map_err(classify)?;
-        while let Some(row) = rows.next().map_err(classify)? {
-            each(&Row(Source::Sqlite(row)))?;
-        }
-        Ok(())
+        let statement = self.statement(sql)?;
+        let done = read(statement, params, each);
+        statement.clear_bindings();
+        done
     }
 
     fn next_ids(&mut self, sequence: &'static str, count: usize) -> Result<Vec<i64>, Error> {
