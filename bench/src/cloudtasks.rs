@@ -222,8 +222,8 @@ impl Bench {
         let (before, _) = (counter.arrived(), counter.take_delays());
         let plan = Step::Planned(Arc::new(Plan::new(rate)));
         let limit = Limit {
-            // Time for those that are late.
-            duration: self.yard.duration * 2,
+            // The steps end it. This is time for those that are late.
+            duration: self.yard.duration * 2 + Duration::from_mins(1),
             steps: u64::from(rate) * self.yard.duration.as_secs(),
         };
         let mut outcome = self.load(plan, STEADY_CHANNELS, limit).await?;

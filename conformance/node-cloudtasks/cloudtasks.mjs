@@ -151,6 +151,9 @@ const handler = createServer(async (request, response) => {
   if (first) first(record);
   else records.push(record);
 });
+// Idle connections stay open: one that is closed just when a task is sent over it would count as an
+// attempt.
+handler.keepAliveTimeout = 0;
 await new Promise((resolve) => handler.listen(0, "127.0.0.1", resolve));
 handler.unref();
 const HANDLER = `http://127.0.0.1:${handler.address().port}`;

@@ -352,7 +352,9 @@ def wake_up(queue):
     worker.join()
     took = time.monotonic() - begun
     equal([it["status"]["taskId"] for it in answers[0]["tasks"]], [task])
-    assert took < 5, "the waiting worker got the task only after %.1f s" % took
+    # Without the task a claim waits for 20 seconds. This is less, and still enough for a machine
+    # that stands still for a while.
+    assert took < 15, "the waiting worker got the task only after %.1f s" % took
     ok("a waiting claim gets a new task at once")
     worker_queue(answers[0]["tasks"][0]).reportCompleted(task, 0)
 

@@ -1,13 +1,12 @@
 //! What stands in for services outside: moto for Amazon's, azurite for Azure's storage.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::surrounding;
@@ -20,6 +19,18 @@ const AZURE_ACCOUNT: &str = "devstoreaccount1";
 /// Its key, which is no secret: it stands in azurite's documentation.
 const AZURE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Runs moto on a free loopback port and prints where that is. Its own command cannot tell which
+/// port it took, and one that is chosen for it may be taken by somebody else first.
+const MOTO: &str = "
+import threading
+from moto.server import ThreadedMotoServer
+
+server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
+server.start()
+print('http://%s:%d' % server.get_host_and_port(), flush=True)
+threading.Event().wait()
+";
 
 /// Both of them, running. Dropping this ends them.
 #[derive(Debug)]
@@ -88,31 +99,19 @@ impl Drop for Process {
 
 fn moto() -> Result<(Process, String)> {
     let python = surrounding("TASKYARD_TEST_PYTHON_STAND_INS")?;
-    // It cannot tell which port it took, so one is chosen for it.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free loopback port")?;
-    let address = listener.local_addr()?;
-    drop(listener);
-    let mut command = Command::new(python);
-    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p"]);
-    command.arg(address.port().to_string());
-    let child = command
+    let mut child = Command::new(python)
+        .args(["-c", MOTO])
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .context("could not start moto")?;
-    let mut process = Process(child);
-    let begun = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        if let Some(status) = process.0.try_wait()? {
-            bail!("moto ended with {status} while starting");
-        }
-        if begun.elapsed() > START_LIMIT {
-            bail!("moto does not answer after {START_LIMIT:?}");
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok((process, format!("http://{address}")))
+    let output = child.stdout.take();
+    let process = Process(child);
+    let lines = lines(output.context("moto has no output")?);
+    // It listens before it says where.
+    let url = lines.recv_timeout(START_LIMIT);
+    Ok((process, url.context("moto does not say where it listens")?))
 }
 
 fn azurite(folder: &TempDir) -> Result<(Process, String, String)> {

@@ -182,9 +182,10 @@ async fn a_refusal_is_not_repeated() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connection_error() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let root_url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound to a port, which nobody else gets meanwhile, but not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let root_url = format!("http://{}", socket.local_addr().unwrap());
     let retry = Retry {
         retries: 1,
         delay_factor: Duration::from_millis(1),

@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) is_proxy: bool,
     /// Time in which a protocol must show.
     pub(crate) first_bytes_within: Duration,
+    /// How long a client that still sends may go on after its answer.
+    pub(crate) linger: Duration,
     /// When cancelled: answer what is in flight, then close.
     pub(crate) draining: Draining,
     /// When cancelled: close now.
@@ -40,11 +42,12 @@ impl Connection {
             entrance,
             is_proxy,
             first_bytes_within,
+            linger,
             draining,
             cut_off,
         } = self;
         let received = Arc::new(AtomicUsize::new(0));
-        let wire = Wire::new(stream, Arc::clone(&received), draining.clone());
+        let wire = Wire::new(stream, Arc::clone(&received), draining.clone(), linger);
         let service = service_fn(move |request| entrance.clone().answer(request, is_proxy));
         let mut serving = pin!(protocol.serve_connection(TokioIo::new(wire), service));
         let mut silent = pin!(tokio::time::sleep(first_bytes_within));

@@ -16,6 +16,8 @@ pub struct Limits {
     pub concurrent_streams: u32,
     /// Connections open at once; further ones wait in the system's queue.
     pub connections: usize,
+    /// How long a client that still sends may go on after the answer that refuses it.
+    pub linger: Duration,
     /// How long a shutdown waits for requests in flight.
     pub shutdown: Duration,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(20),
             concurrent_streams: 256,
             connections: 10_000,
+            linger: Duration::from_secs(2),
             shutdown: Duration::from_secs(30),
         }
     }

@@ -65,6 +65,7 @@ pub async fn serve(
             protocol: Arc::clone(&protocol),
             entrance: entrance.clone(),
             first_bytes_within: limits.header_read,
+            linger: limits.linger,
             // A child has a lock of its own, so that connections don't meet at the parent's.
             draining: draining.child_token(),
             cut_off: cut_off.clone(),

@@ -13,9 +13,6 @@ use tokio::time::Sleep;
 
 use crate::Draining;
 
-/// How long a client that still sends may go on after its answer.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// A socket. Closing it while input is unread would reset the connection, and with it the answer
 /// that the client has yet to read: the one that refuses the input for its size. So the end first
 /// says that nothing more will come, and then reads on for a while.
@@ -23,26 +20,34 @@ pub(crate) struct Wire {
     stream: TcpStream,
     received: Arc<AtomicUsize>,
     draining: Draining,
+    /// How long the end takes at most.
+    linger: Duration,
     /// Set once the end has begun; runs out when it is over.
-    linger: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
     /// `received` will count the bytes; once `draining` is cancelled, nothing is waited for.
-    pub(crate) fn new(stream: TcpStream, received: Arc<AtomicUsize>, draining: Draining) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        received: Arc<AtomicUsize>,
+        draining: Draining,
+        linger: Duration,
+    ) -> Self {
         Self {
             stream,
             received,
             draining,
-            linger: None,
+            linger,
+            lingering: None,
         }
     }
 
     /// Reads and forgets, until the client has closed or time is over.
-    fn poll_forget(&mut self, linger: &mut Pin<Box<Sleep>>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_forget(&mut self, end: &mut Pin<Box<Sleep>>, context: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 16 * 1024];
         loop {
-            if linger.as_mut().poll(context).is_ready() || self.draining.is_cancelled() {
+            if end.as_mut().poll(context).is_ready() || self.draining.is_cancelled() {
                 return Poll::Ready(());
             }
             let mut buffer = ReadBuf::new(&mut space);
@@ -94,14 +99,14 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut linger = if let Some(linger) = self.linger.take() {
-            linger
+        let mut end = if let Some(end) = self.lingering.take() {
+            end
         } else {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            Box::pin(tokio::time::sleep(LINGER))
+            Box::pin(tokio::time::sleep(self.linger))
         };
-        let forgotten = self.poll_forget(&mut linger, context);
-        self.linger = Some(linger);
+        let forgotten = self.poll_forget(&mut end, context);
+        self.lingering = Some(end);
         forgotten.map(Ok)
     }
 }

@@ -20,8 +20,6 @@ use crate::wake::{Hub, Topic};
 const CHANNEL: &str = "taskyard_wake";
 /// Wake-ups gather for this long before they are sent together.
 const GATHER: Duration = Duration::from_millis(20);
-/// How often a waiter of each topic looks again even if no hint came: hints may be lost.
-const SLOW_POLL: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// A NOTIFY payload must be shorter than 8000 bytes; a topic takes at most 28 of them.
 const TOPICS_PER_NOTIFY: usize = 250;
@@ -41,6 +39,7 @@ impl Hints {
     pub(crate) fn start(
         config: &postgres::Config,
         hub: Arc<Hub>,
+        slow_poll: Duration,
     ) -> Result<(Self, JoinHandle<()>), Error> {
         let (sender, wakes) = mpsc::channel();
         let stopped = Arc::new(AtomicBool::new(false));
@@ -55,11 +54,17 @@ impl Hints {
                 .map_err(cannot)?
         };
         // Not joined at the end: it notices within a second that it is no longer wanted.
-        let (config, stop) = (config.clone(), Arc::clone(&stopped));
+        let listener = Listener {
+            config: config.clone(),
+            node,
+            hub,
+            stop: Arc::clone(&stopped),
+            slow_poll,
+        };
         let (listening, listens) = mpsc::channel();
         std::thread::Builder::new()
             .name("store-listen".to_owned())
-            .spawn(move || listen(&config, &node, &hub, &stop, listening))
+            .spawn(move || listener.listen(listening))
             .map_err(cannot)?;
         // From the first waiter on no hint is missed. An error says that it could not connect:
         // then the slow poll must do for a while.
@@ -155,66 +160,73 @@ fn notify(
     Ok(())
 }
 
-fn listen(
-    config: &postgres::Config,
-    node: &str,
-    hub: &Hub,
-    stop: &AtomicBool,
-    listening: mpsc::Sender<()>,
-) {
-    let mut nudged = Instant::now();
-    let mut listening = Some(listening);
-    while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = listen_once(config, node, hub, stop, &mut listening, &mut nudged) {
-            tracing::debug!(%error, "wake-ups of other nodes do not arrive; polling meanwhile");
-            listening = None;
-            hub.nudge();
-            std::thread::sleep(RETRY);
-        }
-    }
+/// Hears what other nodes tell.
+struct Listener {
+    config: postgres::Config,
+    node: String,
+    hub: Arc<Hub>,
+    stop: Arc<AtomicBool>,
+    slow_poll: Duration,
 }
 
-fn listen_once(
-    config: &postgres::Config,
-    node: &str,
-    hub: &Hub,
-    stop: &AtomicBool,
-    listening: &mut Option<mpsc::Sender<()>>,
-    nudged: &mut Instant,
-) -> Result<(), Error> {
-    let lost = |error: postgres::Error| Error::Lost(error.to_string());
-    let mut client = connect(config)?;
-    client
-        .batch_execute(&format!("LISTEN {CHANNEL}"))
-        .map_err(lost)?;
-    if listening.take().is_none() {
-        // Whatever was committed while nobody listened.
-        hub.nudge();
-    }
-    while !stop.load(Ordering::Relaxed) {
-        {
-            let mut notifications = client.notifications();
-            let mut arriving = notifications.timeout_iter(Duration::from_millis(500));
-            while let Some(notification) = arriving.next().map_err(lost)? {
-                for (topic, count) in decode(node, notification.payload()) {
-                    hub.wake(topic, count);
-                }
-                if stop.load(Ordering::Relaxed) || nudged.elapsed() >= SLOW_POLL {
-                    break;
-                }
+impl Listener {
+    /// Listens until it is stopped; `listening` ends when it does for the first time.
+    fn listen(&self, listening: mpsc::Sender<()>) {
+        let mut nudged = Instant::now();
+        let mut listening = Some(listening);
+        while !self.is_stopped() {
+            if let Err(error) = self.listen_once(&mut listening, &mut nudged) {
+                tracing::debug!(%error, "wake-ups of other nodes do not arrive; polling meanwhile");
+                listening = None;
+                self.hub.nudge();
+                std::thread::sleep(RETRY);
             }
         }
-        if client.is_closed() {
-            return Err(Error::Lost(
-                "the listening connection was closed".to_owned(),
-            ));
-        }
-        if nudged.elapsed() >= SLOW_POLL {
-            hub.nudge();
-            *nudged = Instant::now();
-        }
     }
-    Ok(())
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn listen_once(
+        &self,
+        listening: &mut Option<mpsc::Sender<()>>,
+        nudged: &mut Instant,
+    ) -> Result<(), Error> {
+        let lost = |error: postgres::Error| Error::Lost(error.to_string());
+        let mut client = connect(&self.config)?;
+        client
+            .batch_execute(&format!("LISTEN {CHANNEL}"))
+            .map_err(lost)?;
+        if listening.take().is_none() {
+            // Whatever was committed while nobody listened.
+            self.hub.nudge();
+        }
+        while !self.is_stopped() {
+            {
+                let mut notifications = client.notifications();
+                let mut arriving = notifications.timeout_iter(Duration::from_millis(500));
+                while let Some(notification) = arriving.next().map_err(lost)? {
+                    for (topic, count) in decode(&self.node, notification.payload()) {
+                        self.hub.wake(topic, count);
+                    }
+                    if self.is_stopped() || nudged.elapsed() >= self.slow_poll {
+                        break;
+                    }
+                }
+            }
+            if client.is_closed() {
+                return Err(Error::Lost(
+                    "the listening connection was closed".to_owned(),
+                ));
+            }
+            if nudged.elapsed() >= self.slow_poll {
+                self.hub.nudge();
+                *nudged = Instant::now();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `node topic:count topic:count …`, numbers in hexadecimal; no count means all.

@@ -62,15 +62,19 @@ pub struct PostgresConfig {
     pub writers: usize,
     /// Connections that serve reads.
     pub readers: usize,
+    /// How often a waiter of each topic looks again even if nobody told it to: what other nodes
+    /// tell may be lost.
+    pub slow_poll: Duration,
 }
 
 impl PostgresConfig {
-    /// `url` with four writers and four readers.
+    /// `url` with four writers, four readers, and a slow poll of five seconds.
     pub fn new(url: impl Into<String>) -> Self {
         PostgresConfig {
             url: url.into(),
             writers: 4,
             readers: 4,
+            slow_poll: Duration::from_secs(5),
         }
     }
 }
@@ -81,6 +85,7 @@ impl std::fmt::Debug for PostgresConfig {
         f.debug_struct("PostgresConfig")
             .field("writers", &self.writers)
             .field("readers", &self.readers)
+            .field("slow_poll", &self.slow_poll)
             .finish_non_exhaustive()
     }
 }
@@ -274,7 +279,7 @@ impl Store {
         })?;
         migrate::postgres(&parsed, migrations)?;
         let hub: Arc<Hub> = Arc::default();
-        let (hints, hint_thread) = Hints::start(&parsed, Arc::clone(&hub))?;
+        let (hints, hint_thread) = Hints::start(&parsed, Arc::clone(&hub), config.slow_poll)?;
         let shared = Arc::new(Shared {
             hub,
             alarm: Alarm::default(),

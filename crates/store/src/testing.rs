@@ -56,6 +56,15 @@ impl Database {
         }
     }
 
+    /// The same without the slow poll: whoever waits hears of what was told and of nothing else.
+    #[must_use]
+    pub fn without_slow_poll(mut self) -> Self {
+        if let Config::Postgres(config) = &mut self.config {
+            config.slow_poll = std::time::Duration::from_hours(1);
+        }
+        self
+    }
+
     /// How to open it; several stores may open the same PostgreSQL database.
     pub fn config(&self) -> &Config {
         &self.config

@@ -21,10 +21,14 @@ pub(crate) struct BatchLimits {
     pub(crate) duration: Duration,
 }
 
-/// How long a closure is run again and again because others are in its way.
+/// How long, and how often at least, a closure is run again because others are in its way. The
+/// time alone would be too little where the machine stands still for a while.
 const CONTENDED_FOR: Duration = Duration::from_secs(5);
-/// How long a lost PostgreSQL may stay away before callers are told to come back later.
+const CONTENDED_TRIES: u32 = 20;
+/// How long, and how often at least, a lost PostgreSQL is looked for before callers are told to
+/// come back later.
 const RECONNECT_FOR: Duration = Duration::from_secs(5);
+const RECONNECT_TRIES: u32 = 10;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the fate of a COMMIT is asked for. Markers are kept for an hour.
 const SETTLE_FOR: Duration = Duration::from_mins(30);
@@ -159,7 +163,7 @@ impl<'d> Writer<'d> {
             match self.try_alone(job.as_mut()) {
                 Ok(effects) => return self.shared.deliver(effects, vec![job]),
                 Err(Failure::Undone(Error::Contended(_) | Error::Lost(_)))
-                    if started.elapsed() < CONTENDED_FOR =>
+                    if started.elapsed() < CONTENDED_FOR || tries < CONTENDED_TRIES =>
                 {
                     // Growing and jittered, so that two closures do not meet again and again.
                     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]) % 8;
@@ -212,7 +216,8 @@ impl<'d> Writer<'d> {
                 }
                 Err(Error::Lost(text) | Error::Unavailable(text)) => {
                     self.driver.rollback();
-                    if self.away.is_some() || started.elapsed() > RECONNECT_FOR {
+                    let is_over = started.elapsed() > RECONNECT_FOR && tries >= RECONNECT_TRIES;
+                    if self.away.is_some() || is_over {
                         if self.away.is_none() {
                             tracing::error!(error = text, "the database is away");
                         }

@@ -258,7 +258,8 @@ async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
         .collect();
     assert_eq!(reasons, ["intermittent-task", "completed"]);
 
-    // Told to stop, it says goodbye.
+    // Told to stop, it says goodbye, or that the server did not hear it: for that it waits only a
+    // few seconds.
     let pid = stack.id().unwrap().to_string();
     let told = std::process::Command::new("kill")
         .args(["-TERM", &pid])
@@ -267,10 +268,8 @@ async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
     assert!(told.success());
     let ended = soon(stack.wait_with_output()).await.unwrap();
     let log = String::from_utf8(ended.stderr).unwrap();
-    assert!(
-        ended.status.success() && log.contains("stack deregistered"),
-        "{log}"
-    );
+    assert!(ended.status.success(), "{log}");
+    assert!(log.contains("deregister"), "{log}");
 }
 
 #[tokio::test]

@@ -220,6 +220,7 @@ mod tests {
     struct Scene {
         folder: tempfile::TempDir,
         log: TaskLog,
+        kill_grace: Duration,
     }
 
     impl Scene {
@@ -228,7 +229,12 @@ mod tests {
             let log = TaskLog::create(&folder.path().join("live.log"), 1 << 20)
                 .await
                 .unwrap();
-            Self { folder, log }
+            Self {
+                folder,
+                log,
+                // Nobody is killed only because the machine stood still.
+                kill_grace: Duration::from_mins(1),
+            }
         }
 
         async fn shell(&self, script: &str, stop: impl Future<Output = ()>) -> Exit<()> {
@@ -250,7 +256,7 @@ mod tests {
                 argv,
                 env: &env,
                 directory: self.folder.path(),
-                kill_grace: Duration::from_millis(300),
+                kill_grace: self.kill_grace,
             };
             run(&invocation, &self.log, stop).await
         }
@@ -353,7 +359,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_ignores_the_polite_signal_is_killed() {
-        let scene = Scene::new().await;
+        let mut scene = Scene::new().await;
+        scene.kill_grace = Duration::from_millis(300);
         let script = "trap '' TERM; echo leader $$; while :; do sleep 0.01; done";
         let exit = scene.shell(script, scene.says("leader")).await;
         assert_eq!(exit, Exit::Stopped(()));
@@ -371,7 +378,9 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_leaves_the_group_does_not_hold_up_the_task() {
         let scene = Scene::new().await;
-        let script = "setsid sh -c 'echo escaped $$; exec sleep 30' & sleep 0.2; echo done";
+        // The command ends only when the other has left.
+        let script = "mkfifo go; setsid sh -c 'echo escaped $$; echo > go; exec sleep 60' & \
+                      read x < go; echo done";
         let exit = scene.shell(script, pending()).await;
         assert_eq!(exit, Exit::Code(0));
         assert!(

@@ -116,7 +116,10 @@ async fn an_agent_that_is_not_known_any_more_stops_its_job_and_reports_nothing()
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let summary = scene.run(scene.config(), stopped).await.unwrap();
+    let mut config = scene.config();
+    // The mark is made however long that takes.
+    config.kill_grace = Duration::from_mins(1);
+    let summary = scene.run(config, stopped).await.unwrap();
     assert_eq!((summary.lost, summary.failed), (1, 0));
     assert!(!scene.calls().contains(&"finish".to_owned()));
 }

@@ -129,7 +129,11 @@ impl Yard {
         tokio::spawn(taskyard_http::serve(
             listener,
             router,
-            Limits::default(),
+            Limits {
+                // However long the machine stands still between two requests.
+                header_read: Duration::from_mins(10),
+                ..Limits::default()
+            },
             draining.clone(),
         ));
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);

@@ -129,10 +129,10 @@ on_both_databases! {
         let job = yard.job(Wanted::default()).await;
         let (silent, next) = (Agent::new(&yard).await, Agent::new(&yard).await);
         assert_eq!(silent.handed().await.as_ref(), Some(&job));
-        yard.advance(Duration::from_secs(59));
+        yard.advance(Duration::from_secs(30));
         yard.sweep().await;
         assert_eq!(next.ping().await, json!({}));
-        yard.advance(Duration::from_secs(2));
+        yard.advance(Duration::from_secs(31));
         assert_eq!(yard.state(&job).await, "scheduled");
         silent.accept(&job).await.refused(422);
         yard.sweep().await;

@@ -112,7 +112,7 @@ on_both_databases! {
             }
         };
         let before = last().await;
-        yard.advance(Duration::from_secs(10));
+        yard.advance(Duration::from_secs(1));
         yard.listed().await;
         assert_eq!(last().await, before, "not every poll is written down");
         yard.advance(Duration::from_mins(7));
@@ -132,9 +132,13 @@ on_both_databases! {
         };
         let expected = ["list-scheduled-jobs", "10", "9", "1"].map(|it| Some(it.to_owned()));
         assert_eq!(told(&first), expected);
-        let answers = futures_util::future::join_all((0..40).map(|_| yard.get(&path))).await;
-        let refused = answers.into_iter().find(|answer| answer.status == 429);
-        let refused = refused.expect("a machine that answers ten requests a second");
+        // However slow the machine, one day it answers eleven requests within a second.
+        let refused = loop {
+            let answers = futures_util::future::join_all((0..40).map(|_| yard.get(&path))).await;
+            if let Some(refused) = answers.into_iter().find(|answer| answer.status == 429) {
+                break refused;
+            }
+        };
         let body = refused.json();
         assert_eq!(body["scope"], "list-scheduled-jobs");
         assert_eq!((&body["limit"], &body["current"], &body["reset"]),

@@ -120,7 +120,11 @@ impl Yard {
         tokio::spawn(taskyard_http::serve(
             listener,
             router,
-            Limits::default(),
+            Limits {
+                // However long the machine stands still between two requests.
+                header_read: Duration::from_mins(10),
+                ..Limits::default()
+            },
             draining,
         ));
         let mut yard = Yard {

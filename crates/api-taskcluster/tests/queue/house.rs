@@ -32,7 +32,7 @@ pub(crate) const QUEUE: &str = "prov/type";
 /// How long a claim holds.
 pub(crate) const CLAIM: Duration = Duration::from_mins(20);
 /// How long anything that should happen at once is waited for.
-pub(crate) const SOON: Duration = Duration::from_secs(15);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// Where a house keeps its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,7 +69,8 @@ on_both_databases! {
         let claim = json!({"clientid": 1, "group": "g", "wait_ms": 60_000});
         let started = std::time::Instant::now();
         let (nothing, ()) = tokio::join!(yard.claim(&claim), async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // A claim that came later would find nobody to connect to.
+            tokio::time::sleep(Duration::from_millis(500)).await;
             yard.draining.cancel();
         });
         assert_eq!(nothing["tasks"], Value::Null);

@@ -200,7 +200,11 @@ async fn serve(parts: Parts) -> String {
     tokio::spawn(taskyard_http::serve(
         listener,
         router,
-        Limits::default(),
+        Limits {
+            // However long the machine stands still between two requests.
+            header_read: Duration::from_mins(10),
+            ..Limits::default()
+        },
         draining,
     ));
     url

@@ -193,7 +193,7 @@ on_both_databases! {
         if kind == Kind::Postgres {
             let waiting = "SELECT count(*) FROM pg_stat_activity \
                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            while count(&yard, waiting).await == 0 {
+            while count(&yard, waiting).await == 0 && !expiry.is_finished() {
                 tokio::task::yield_now().await;
             }
         }

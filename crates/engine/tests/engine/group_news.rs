@@ -94,7 +94,7 @@ impl GroupNews {
                 }
                 Timing::Swept => {
                     let owed = std::mem::take(&mut self.owed[group]);
-                    (is_due || owed) && count == 0
+                    (is_due || (owed && !is_open)) && count == 0
                 }
                 Timing::Never => count > 0,
             };

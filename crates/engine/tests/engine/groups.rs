@@ -88,7 +88,7 @@ on_both_databases! {
             let count = async || {
                 yard.read(move |tx| tx.query_opt(waiting, &[], |row| row.get::<i64>(0))).await
             };
-            while count().await == Some(0) {
+            while count().await == Some(0) && !sealing.is_finished() {
                 tokio::task::yield_now().await;
             }
         }

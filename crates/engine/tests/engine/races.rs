@@ -204,10 +204,11 @@ impl Party {
             if left == Some(0) {
                 self.over.store(true, Ordering::SeqCst);
             }
-            assert!(
-                started.elapsed() < 2 * SOON,
-                "{left:?} tasks are not resolved"
-            );
+            if started.elapsed() > 3 * SOON {
+                // The others end with it.
+                self.over.store(true, Ordering::SeqCst);
+                panic!("{left:?} tasks are not resolved");
+            }
         }
     }
 }

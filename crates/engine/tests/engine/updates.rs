@@ -256,7 +256,7 @@ on_both_databases! {
             let answer = call.await.expect("no panic").expect("the write succeeds");
             assert!(answer.is_ok());
         }
-        assert!(started.elapsed() < secs(20), "took {:?}", started.elapsed());
+        assert!(started.elapsed() < secs(120), "took {:?}", started.elapsed());
         assert_eq!(live(&yard).await.len(), 6 + count);
     }
 }

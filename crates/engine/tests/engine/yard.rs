@@ -20,7 +20,7 @@ pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000_000);
 /// The task queue of tests that need only one.
 pub(crate) const QUEUE: &str = "prov/type";
 /// How long anything that should happen soon is waited for.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 
 pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -45,7 +45,7 @@ pub(crate) struct Yard {
 
 impl Yard {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self::over(Database::new(kind))
+        Self::over(Database::new(kind).without_slow_poll())
     }
 
     /// Opens a database, which may be there already.

@@ -62,7 +62,7 @@ on_both_databases! {
             }));
         }
         let lasting = EACH - EACH / 10;
-        let seen = timeout(SOON * 3, read_all(&yard, Frontier::after(0), SUBJECTS * lasting));
+        let seen = timeout(SOON, read_all(&yard, Frontier::after(0), SUBJECTS * lasting));
         let seen = seen.await.expect("everything is read");
         for writer in writers {
             writer.await.expect("it ends");
@@ -118,6 +118,8 @@ async fn a_reader_waits_for_a_transaction_that_is_under_way() {
         let go = Arc::clone(&release.0);
         async move {
             let append = move |tx: &mut taskyard_store::Tx<'_>| {
+                // However long it takes, this is not to begin anew.
+                tx.execute("SET LOCAL idle_in_transaction_session_timeout = 0", &[])?;
                 outbox::append(tx, 1, "said", "slow", "{}")?;
                 held.store(true, Ordering::SeqCst);
                 while !go.load(Ordering::SeqCst) {

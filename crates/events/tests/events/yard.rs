@@ -9,7 +9,7 @@ use taskyard_store::testing::{Database, Kind};
 use taskyard_store::{Error, Key, Store, Tx};
 
 /// How long anything that should happen soon is waited for.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 
 pub(crate) struct Yard {
     // Dropped in this order: the store lets go of the database before that is removed.

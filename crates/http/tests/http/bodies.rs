@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::routing::put;
 use http::StatusCode;
 use taskyard_http::body::{self, Error};
+use taskyard_http::{Draining, Limits};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -112,7 +113,12 @@ async fn a_client_that_sends_on_regardless_still_gets_its_refusal() {
         Ok(_) => StatusCode::OK,
         Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
     };
-    let served = Served::start(Router::new().route("/", put(refuse))).await;
+    let limits = Limits {
+        linger: Duration::from_mins(1),
+        ..Limits::default()
+    };
+    let router = Router::new().route("/", put(refuse));
+    let served = Served::start_within(limits, Draining::new(), router).await;
     let mut client = served.connect().await;
     // More than the buffers of both sockets hold.
     let body = vec![b'x'; 32 << 20];

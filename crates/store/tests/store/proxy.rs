@@ -85,9 +85,9 @@ impl Proxy {
             write!(url, " password='{}'", String::from_utf8_lossy(password)).expect("text");
         }
         let config = PostgresConfig {
-            url,
             writers: 2,
             readers: 2,
+            ..PostgresConfig::new(url)
         };
         (Proxy { address, wires }, Config::Postgres(config))
     }

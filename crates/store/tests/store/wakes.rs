@@ -14,7 +14,7 @@ fn topic() -> Topic {
 
 on_both_databases! {
     async fn a_waiter_is_woken_after_the_commit_and_not_before(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let mut waiter = store.wait_for(topic());
         let mut woken = pin!(waiter.woken());
@@ -35,7 +35,7 @@ on_both_databases! {
     }
 
     async fn a_waiter_is_woken_before_the_writer_is_answered(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         for id in 0..20 {
             let mut waiter = store.wait_for(topic());
@@ -51,7 +51,7 @@ on_both_databases! {
     }
 
     async fn an_undone_closure_wakes_nobody_and_its_neighbours_do(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let (unwanted, wanted) = (Topic::new("queue", "undone"), Topic::new("queue", "done"));
         let (mut first, mut second) = (store.wait_for(unwanted), store.wait_for(wanted));
@@ -81,7 +81,7 @@ on_both_databases! {
     }
 
     async fn each_wake_wakes_one_waiter_in_the_order_in_which_they_came(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let mut waiters: Vec<_> = (0..3).map(|_| store.wait_for(topic())).collect();
         store
@@ -100,7 +100,7 @@ on_both_databases! {
     }
 
     async fn wake_all_wakes_every_waiter_of_the_topic_and_no_other(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let mut waiters: Vec<_> = (0..5).map(|_| store.wait_for(topic())).collect();
         let mut other = store.wait_for(Topic::new("queue", "b"));
@@ -118,7 +118,7 @@ on_both_databases! {
     }
 
     async fn a_waiter_can_be_woken_again_and_again(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let mut waiter = store.wait_for(topic());
         for id in 0..10 {
@@ -135,7 +135,7 @@ on_both_databases! {
     }
 
     async fn who_is_woken_can_pass_it_on(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let (mut first, mut second) = (store.wait_for(topic()), store.wait_for(topic()));
         store.pass_on(topic());
@@ -147,7 +147,7 @@ on_both_databases! {
     }
 
     async fn a_closure_that_only_wakes_wakes(kind) {
-        let database = Database::new(kind);
+        let database = Database::new(kind).without_slow_poll();
         let store = open(&database);
         let mut waiter = store.wait_for(topic());
         store

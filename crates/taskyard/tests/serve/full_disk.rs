@@ -46,13 +46,19 @@ fn unavailable(error: &Error) {
     assert_eq!(error.code(), Some("ServiceUnavailable"), "{error}");
 }
 
-/// Sends `size` bytes to an upload URL; the status.
+/// Sends `size` bytes to an upload URL; the status. A server that refuses them may close the
+/// connection before it has read them all, and then its answer can be lost: that is tried again.
 async fn upload(url: &Value, size: usize) -> u16 {
-    let put = reqwest::Client::new()
-        .put(url.as_str().unwrap())
-        .body(vec![7; size])
-        .send();
-    soon(put).await.unwrap().status().as_u16()
+    let (client, url) = (reqwest::Client::new(), url.as_str().unwrap());
+    let mut attempts = 1;
+    loop {
+        let put = client.put(url).body(vec![7; size]).send();
+        match soon(put).await {
+            Ok(answer) => return answer.status().as_u16(),
+            Err(error) => assert!(attempts < 20, "{error:?}"),
+        }
+        attempts += 1;
+    }
 }
 
 #[tokio::test]

@@ -38,11 +38,16 @@ async fn check_kills(ground: &Ground, rounds: usize) {
             check(&caller, &snapshot, &[last]).await;
         }
         let name = slugid::nice();
+        let before = ledger.lock().unwrap().completed.len();
         let mut load = JoinSet::new();
         create(&mut load, &caller, &name, &ledger);
         work(&mut load, &caller, &format!("worker-{round}"), &ledger);
         soon(async {
-            while !ledger.lock().unwrap().created.contains_key(&name) {
+            let under_load = || {
+                let ledger = ledger.lock().unwrap();
+                ledger.created.contains_key(&name) && ledger.completed.len() >= before + 2
+            };
+            while !under_load() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })

@@ -54,9 +54,11 @@ impl Remote {
 
     async fn go_away(&self) {
         let name = &self.name;
+        // One after the other: within one transaction, whoever is cut off could come back before
+        // the first takes effect.
+        administer(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
         administer(format!(
-            "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
-             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         ))
         .await;
     }

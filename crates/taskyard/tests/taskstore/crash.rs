@@ -7,13 +7,15 @@ use std::time::Duration;
 use taskyard_client::Retry;
 use taskyard_client::taskstore::{Available, Error, Listing, NewTask, Task, Taskstore, Update};
 
-use crate::server::Server;
+use crate::server::{PATIENCE, Server};
 
 /// Kills; `TASKYARD_TEST_CRASHES` sets another number.
 const CRASHES: usize = 10;
 const CLIENTS: usize = 8;
 /// Tasks that each client replaces in every update.
 const TASKS: usize = 3;
+/// Updates that are acknowledged between two kills at least, all clients together.
+const UPDATES: u64 = 11;
 
 /// What a client knows of its group.
 #[derive(Debug, Default)]
@@ -64,6 +66,13 @@ async fn hammer(store: Taskstore, group: String, known: Arc<Mutex<Known>>) {
             Err(_) => return,
         }
     }
+}
+
+/// Updates that were acknowledged so far, all clients together.
+fn acknowledged(all: &[Arc<Mutex<Known>>]) -> u64 {
+    all.iter()
+        .map(|known| known.lock().unwrap().acknowledged)
+        .sum()
 }
 
 /// The task that is held first: it is the one to be changed.
@@ -152,6 +161,7 @@ async fn what_was_acknowledged_survives_every_kill_and_ids_never_repeat() {
         if crash == crashes {
             break;
         }
+        let before = acknowledged(&all);
         let clients: Vec<_> = all
             .iter()
             .enumerate()
@@ -159,7 +169,15 @@ async fn what_was_acknowledged_survives_every_kill_and_ids_never_repeat() {
                 tokio::spawn(hammer(store.clone(), group(client), Arc::clone(known)))
             })
             .collect();
-        // When the kill comes is what the test is about: there is nothing to wait for.
+        let under_load = async {
+            while acknowledged(&all) < before + UPDATES {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, under_load)
+            .await
+            .expect("updates are acknowledged");
+        // When the kill comes is what the test is about: there is nothing more to wait for.
         let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
         tokio::time::sleep(Duration::from_millis(20 + random % 200)).await;
         server.kill().await;
@@ -167,12 +185,9 @@ async fn what_was_acknowledged_survives_every_kill_and_ids_never_repeat() {
             client.await.expect("only the kill ends a client");
         }
     }
-    let acknowledged: u64 = all
-        .iter()
-        .map(|known| known.lock().unwrap().acknowledged)
-        .sum();
+    let acknowledged = acknowledged(&all);
     assert!(
-        acknowledged > crashes as u64 * 10,
+        acknowledged >= crashes as u64 * UPDATES,
         "only {acknowledged} updates in all"
     );
 }
