@@ -1,5 +1,8 @@
 //! Forward-only migrations with a version table.
 
+use postgres::SimpleQueryMessage;
+use postgres::error::SqlState;
+
 use crate::error::Error;
 use crate::postgres::{classify, connect};
 use crate::sql;
@@ -43,8 +46,14 @@ CREATE TABLE IF NOT EXISTS commit_markers (
 );
 CREATE INDEX IF NOT EXISTS commit_markers_by_age ON commit_markers (marked_at);
 ";
-/// Any number, as long as every release uses the same.
+/// The lock of whoever looks what there is to do. Any number, as long as every release uses the
+/// same.
 const ADVISORY_LOCK: i64 = 0x7461_736b_7961_7264;
+/// The lock that every connection of a node shares, and that whoever changes the schema has alone:
+/// no node works on a schema that it does not know.
+const IN_USE: i64 = ADVISORY_LOCK + 1;
+/// How long nodes that are about to end are waited for.
+const ENDING_FOR: &str = "SET LOCAL lock_timeout = '5s'";
 
 fn checksum(sql: &str) -> i64 {
     let hash = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -170,7 +179,24 @@ pub(crate) fn postgres(config: &postgres::Config, migrations: &[Migration]) -> R
         .iter()
         .map(|row| (row.get(0), row.get(1), row.get(2)))
         .collect();
-    for step in pending(migrations, &applied)? {
+    let steps = pending(migrations, &applied)?;
+    if !steps.is_empty() {
+        transaction.batch_execute(ENDING_FOR).map_err(failed)?;
+        transaction
+            .execute("SELECT pg_advisory_xact_lock($1)", &[&IN_USE])
+            .map_err(|error| match error.code() {
+                Some(&SqlState::LOCK_NOT_AVAILABLE) => Error::Open(
+                    "nodes of an older release work on this database. Stop all of them, then \
+                     start this one."
+                        .to_owned(),
+                ),
+                _ => failed(error),
+            })?;
+        transaction
+            .batch_execute("SET LOCAL lock_timeout = 0")
+            .map_err(failed)?;
+    }
+    for step in steps {
         tracing::info!(step.component, step.id, step.name, "migrating the database");
         transaction
             .batch_execute(&sql::ddl_for_postgres(step.sql))
@@ -184,4 +210,27 @@ pub(crate) fn postgres(config: &postgres::Config, migrations: &[Migration]) -> R
             .map_err(failed)?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// Takes a connection of a node into use whose release knows `steps` steps. For as long as the
+/// connection lasts there will be no others.
+pub(crate) fn enter(client: &mut postgres::Client, steps: usize) -> Result<(), Error> {
+    let refused = |text: &str| Err(Error::Unavailable(text.to_owned()));
+    // Two statements: the second sees what was done before the first had the lock.
+    let answers = client
+        .simple_query(&format!(
+            "SELECT pg_try_advisory_lock_shared({IN_USE}); SELECT count(*) FROM schema_migrations"
+        ))
+        .map_err(|error| classify(&error))?;
+    let mut values = answers.iter().filter_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    if values.next() != Some("t") {
+        return refused("a newer release is about to change the database");
+    }
+    if values.next() != Some(&steps.to_string()) {
+        return refused("a newer release has changed the database. Start this node with it.");
+    }
+    Ok(())
 }

@@ -10,10 +10,13 @@ use postgres::{Client, NoTls, Statement};
 use crate::driver::{Connected, Driver};
 use crate::error::Error;
 use crate::horizon::Horizon;
+use crate::migrate;
 use crate::value::{Row, Source, Value};
 
 pub(crate) struct Postgres {
     config: postgres::Config,
+    /// How many steps the schema has.
+    steps: usize,
     connection: Option<Connection>,
     sequences: HashMap<&'static str, String>,
 }
@@ -24,9 +27,10 @@ struct Connection {
 }
 
 impl Postgres {
-    pub(crate) fn new(config: postgres::Config) -> Self {
+    pub(crate) fn new(config: postgres::Config, steps: usize) -> Self {
         Postgres {
             config,
+            steps,
             connection: None,
             sequences: HashMap::new(),
         }
@@ -44,7 +48,8 @@ impl Postgres {
         match &mut self.connection {
             Some(connection) => Ok(connection),
             slot => {
-                let client = connect(&self.config)?;
+                let mut client = connect(&self.config)?;
+                migrate::enter(&mut client, self.steps)?;
                 Ok(slot.insert(Connection {
                     client,
                     statements: HashMap::new(),

@@ -289,7 +289,7 @@ impl Store {
             durability: None,
             checkpoints: Arc::default(),
         });
-        let connection = || Postgres::new(parsed.clone());
+        let connection = || Postgres::new(parsed.clone(), migrations.len());
         let writers = (0..config.writers.max(1)).map(|_| connection()).collect();
         let readers = (0..config.readers.max(1)).map(|_| connection()).collect();
         Self::start(

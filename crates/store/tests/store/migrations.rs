@@ -5,6 +5,7 @@ use taskyard_store::{Config, Error, Migration, Store, on_both_databases};
 
 use crate::ledger::{MIGRATIONS, NUMBERS, enter, entries, key, open};
 use crate::process::{Ending, again, told};
+use crate::terminations::Session;
 
 const SECOND: Migration = Migration {
     component: "ledger",
@@ -95,6 +96,57 @@ async fn nodes_that_start_at_once_migrate_once() {
             .expect("committed");
     }
     assert_eq!(entries(&stores[0]).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_release_waits_for_the_nodes_of_an_older_one_to_be_stopped() {
+    let database = Database::new(Kind::Postgres);
+    let older = open(&database);
+    older
+        .write(key(), |tx| enter(tx, 1))
+        .await
+        .expect("committed");
+    let text = refusal(database.try_open(&with_second()));
+    assert!(text.contains("nodes of an older release"), "{text}");
+    older
+        .write(key(), |tx| enter(tx, 2))
+        .await
+        .expect("it goes on as before");
+    drop(older);
+    let newer = database.open(&with_second());
+    assert_eq!(entries(&newer).await, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_while_a_newer_release_came_is_not_let_in_again() {
+    let database = Database::new(Kind::Postgres);
+    let older = open(&database);
+    older
+        .write(key(), |tx| enter(tx, 1))
+        .await
+        .expect("committed");
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| Session::of(&database).terminate_all())
+            .join()
+    })
+    .expect("connections ended");
+    let newer = database.open(&with_second());
+    let told = [
+        older.write(key(), |tx| enter(tx, 2)).await,
+        older.read(|_| Ok(())).await,
+    ];
+    for told in told {
+        let Err(Error::Unavailable(text)) = told else {
+            panic!("it was let in: {told:?}")
+        };
+        assert!(text.contains("a newer release has changed"), "{text}");
+    }
+    newer
+        .write(key(), |tx| enter(tx, 3))
+        .await
+        .expect("committed");
+    assert_eq!(entries(&newer).await, [1, 3]);
 }
 
 #[test]
