@@ -53,7 +53,7 @@ const ADVISORY_LOCK: i64 = 0x7461_736b_7961_7264;
 /// no node works on a schema that it does not know.
 const IN_USE: i64 = ADVISORY_LOCK + 1;
 /// How long nodes that are about to end are waited for.
-const ENDING_FOR: &str = "SET LOCAL lock_timeout = '5s'";
+const ENDING_FOR: &str = "SET LOCAL lock_timeout = '10s'";
 
 fn checksum(sql: &str) -> i64 {
     let hash = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

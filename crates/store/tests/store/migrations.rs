@@ -98,14 +98,18 @@ async fn nodes_that_start_at_once_migrate_once() {
     assert_eq!(entries(&stores[0]).await, [0, 1, 2, 3]);
 }
 
+/// A database in which a node has made an entry, and the node.
+async fn in_use() -> (Database, Store) {
+    let database = Database::new(Kind::Postgres);
+    let store = open(&database);
+    let entered = store.write(key(), |tx| enter(tx, 1)).await;
+    entered.expect("committed");
+    (database, store)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newer_release_waits_for_the_nodes_of_an_older_one_to_be_stopped() {
-    let database = Database::new(Kind::Postgres);
-    let older = open(&database);
-    older
-        .write(key(), |tx| enter(tx, 1))
-        .await
-        .expect("committed");
+    let (database, older) = in_use().await;
     let text = refusal(database.try_open(&with_second()));
     assert!(text.contains("nodes of an older release"), "{text}");
     older
@@ -119,12 +123,7 @@ async fn a_newer_release_waits_for_the_nodes_of_an_older_one_to_be_stopped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_away_while_a_newer_release_came_is_not_let_in_again() {
-    let database = Database::new(Kind::Postgres);
-    let older = open(&database);
-    older
-        .write(key(), |tx| enter(tx, 1))
-        .await
-        .expect("committed");
+    let (database, older) = in_use().await;
     std::thread::scope(|scope| {
         scope
             .spawn(|| Session::of(&database).terminate_all())
