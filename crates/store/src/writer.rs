@@ -26,9 +26,9 @@ pub(crate) struct BatchLimits {
 const CONTENDED_FOR: Duration = Duration::from_secs(5);
 const CONTENDED_TRIES: u32 = 20;
 /// How long, and how often at least, a lost PostgreSQL is looked for before callers are told to
-/// come back later.
+/// come back later. One try may take five seconds where nothing answers.
 const RECONNECT_FOR: Duration = Duration::from_secs(5);
-const RECONNECT_TRIES: u32 = 10;
+const RECONNECT_TRIES: u32 = 2;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the fate of a COMMIT is asked for. Markers are kept for an hour.
 const SETTLE_FOR: Duration = Duration::from_mins(30);
@@ -209,6 +209,7 @@ impl<'d> Writer<'d> {
         let started = Instant::now();
         let mut tries = 0;
         loop {
+            tries += 1;
             match self.driver.begin(marker) {
                 Ok(()) => {
                     self.away = None;
@@ -226,10 +227,9 @@ impl<'d> Writer<'d> {
                         return Err(error);
                     }
                     // A connection that died while it was idle is replaced without a wait.
-                    if tries > 0 {
+                    if tries > 1 {
                         std::thread::sleep(RECONNECT_PAUSE);
                     }
-                    tries += 1;
                 }
                 Err(error) => {
                     self.driver.rollback();
