@@ -49,8 +49,8 @@ CREATE INDEX IF NOT EXISTS commit_markers_by_age ON commit_markers (marked_at);
 /// The lock of whoever looks what there is to do. Any number, as long as every release uses the
 /// same.
 const ADVISORY_LOCK: i64 = 0x7461_736b_7961_7264;
-/// The lock that every connection of a node shares, and that whoever changes the schema has alone:
-/// no node works on a schema that it does not know.
+/// The lock that every connection shares on which a node reads or writes, and that whoever changes
+/// the schema has alone: no node works on a schema that it does not know.
 const IN_USE: i64 = ADVISORY_LOCK + 1;
 /// How long nodes that are about to end are waited for.
 const ENDING_FOR: &str = "SET LOCAL lock_timeout = '10s'";
@@ -212,8 +212,8 @@ pub(crate) fn postgres(config: &postgres::Config, migrations: &[Migration]) -> R
     transaction.commit().map_err(failed)
 }
 
-/// Takes a connection of a node into use whose release knows `steps` steps. For as long as the
-/// connection lasts there will be no others.
+/// Takes a connection into use, of a node whose release knows `steps` steps. For as long as the
+/// connection lasts no further step is taken.
 pub(crate) fn enter(client: &mut postgres::Client, steps: usize) -> Result<(), Error> {
     let refused = |text: &str| Err(Error::Unavailable(text.to_owned()));
     // Two statements: the second sees what was done before the first had the lock.
