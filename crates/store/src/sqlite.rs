@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, PrepFlags, Statement};
@@ -36,10 +37,23 @@ struct Session<'c> {
     checkpoints: Option<&'c Checkpoints>,
     /// Found by the address of their text: to look for the text itself, as the connection's own
     /// cache does, costs as much as a small statement.
-    statements: HashMap<(usize, usize), Statement<'c>>,
-    /// Last numbers given from each sequence since the transaction began.
-    sequences: HashMap<&'static str, i64>,
+    statements: HashMap<(usize, usize), Statement<'c>, RandomState>,
+    sequences: HashMap<&'static str, Sequence, RandomState>,
 }
+
+/// What is known of a sequence.
+struct Sequence {
+    /// The last number that was given.
+    last: i64,
+    /// Up to here numbers are reserved in the database, or will be by the commit to come.
+    reserved: i64,
+    /// Whether that is still to come.
+    is_owed: bool,
+}
+
+/// Numbers that are reserved ahead, so that few commits have to write down how far a sequence has
+/// come. Those that were not given when the process ends are never given.
+const RESERVED: i64 = 256;
 
 impl Sqlite {
     pub(crate) fn open(path: &Path, role: Role) -> Result<Self, Error> {
@@ -107,8 +121,8 @@ impl Connected for Sqlite {
         work(&mut Session {
             connection: &self.connection,
             checkpoints: self.checkpoints.as_deref(),
-            statements: HashMap::new(),
-            sequences: HashMap::new(),
+            statements: HashMap::default(),
+            sequences: HashMap::default(),
         });
     }
 }
@@ -131,10 +145,23 @@ impl<'c> Session<'c> {
         done.map(drop).map_err(classify)
     }
 
+    fn stored_sequence(&mut self, name: &str) -> Result<Sequence, Error> {
+        let statement = self.statement("SELECT last FROM sequences WHERE name = $1")?;
+        let last = statement.query_row([name], |row| row.get(0));
+        let last = last.map_err(classify)?;
+        Ok(Sequence {
+            last,
+            reserved: last,
+            is_owed: false,
+        })
+    }
+
     fn store_sequences(&mut self) -> Result<(), Error> {
-        for (name, last) in std::mem::take(&mut self.sequences) {
+        let owed = self.sequences.iter().filter(|(_, known)| known.is_owed);
+        let owed: Vec<_> = owed.map(|(name, known)| (*name, known.reserved)).collect();
+        for each in owed {
             self.statement("UPDATE sequences SET last = $2 WHERE name = $1")?
-                .execute((name, last))
+                .execute(each)
                 .map_err(classify)?;
         }
         Ok(())
@@ -210,7 +237,6 @@ fn classify(error: rusqlite::Error) -> Error {
 
 impl Driver for Session<'_> {
     fn begin(&mut self, _marker: &str) -> Result<(), Error> {
-        self.sequences.clear();
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.move_tail(self.connection);
         }
@@ -219,11 +245,15 @@ impl Driver for Session<'_> {
 
     fn commit(&mut self) -> Result<(), Error> {
         self.store_sequences()?;
-        self.run("COMMIT")
+        self.run("COMMIT")?;
+        for known in self.sequences.values_mut() {
+            known.is_owed = false;
+        }
+        Ok(())
     }
 
     fn rollback(&mut self) {
-        self.sequences.clear();
+        self.sequences.retain(|_, known| !known.is_owed);
         // A full disk ends the transaction by itself; then there is nothing left to undo.
         if !self.connection.is_autocommit()
             && let Err(error) = self.run("ROLLBACK")
@@ -266,16 +296,19 @@ impl Driver for Session<'_> {
     }
 
     fn next_ids(&mut self, sequence: &'static str, count: usize) -> Result<Vec<i64>, Error> {
-        let last = match self.sequences.get(sequence) {
-            Some(last) => *last,
-            None => self
-                .statement("SELECT last FROM sequences WHERE name = $1")?
-                .query_row([sequence], |row| row.get(0))
-                .map_err(classify)?,
+        let mut known = match self.sequences.remove(sequence) {
+            Some(known) => known,
+            None => self.stored_sequence(sequence)?,
         };
-        let new_last = last + count as i64;
-        self.sequences.insert(sequence, new_last);
-        Ok((last + 1..=new_last).collect())
+        let first = known.last + 1;
+        known.last += count as i64;
+        if known.last > known.reserved {
+            known.reserved = known.last + RESERVED;
+            known.is_owed = true;
+        }
+        let ids = (first..=known.last).collect();
+        self.sequences.insert(sequence, known);
+        Ok(ids)
     }
 
     fn horizon(&mut self) -> Result<Horizon, Error> {

@@ -143,7 +143,7 @@ impl<'a> Tx<'a> {
     }
 
     /// The next `count` numbers of a sequence, ascending. No two committed closures get the same
-    /// number; an undone closure may leave a gap.
+    /// number; an undone closure may leave a gap, and so does a restart.
     ///
     /// # Errors
     /// As [`Tx::execute`].

@@ -9,8 +9,8 @@ use taskyard_engine::group::{self, Count};
 use taskyard_engine::lease;
 use taskyard_engine::update::{self, Add, Change, Refusal, Update};
 use taskyard_engine::{Nanos, Timestamp};
-use taskyard_store::on_both_databases;
 use taskyard_store::testing::Kind;
+use taskyard_store::{on_both_databases, params};
 use tokio::runtime::Handle;
 
 use crate::history::for_all;
@@ -368,10 +368,9 @@ impl Walk {
     }
 }
 
-async fn walk(yard: Yard, steps: &[Step]) -> (Yard, Result<(), String>) {
-    yard.write(|tx| tx.execute("DELETE FROM leases", &[])).await;
-    // The next id is known exactly: ids are never given twice, and none is wasted.
-    let first = Update {
+/// Puts an entry, with the id that none has had before.
+async fn put(yard: &Yard, now: Timestamp) -> i64 {
+    let add = Update {
         owner: "a".to_owned(),
         adds: vec![Add {
             group: "one".to_owned(),
@@ -380,10 +379,14 @@ async fn walk(yard: Yard, steps: &[Step]) -> (Yard, Result<(), String>) {
         }],
         ..Update::default()
     };
-    let first = yard
-        .write(move |tx| update::apply(tx, START, &first))
-        .await
-        .expect("is named");
+    let added = yard.write(move |tx| update::apply(tx, now, &add)).await;
+    added.expect("it depends on nothing")[0].id
+}
+
+async fn walk(yard: Yard, steps: &[Step]) -> (Yard, Result<(), String>) {
+    yard.write(|tx| tx.execute("DELETE FROM leases", &[])).await;
+    // The next id is known exactly: ids are never given twice, and none is wasted but by a restart.
+    let first = put(&yard, START).await;
     let item = Item {
         group: "one".to_owned(),
         owner: "a".to_owned(),
@@ -391,8 +394,8 @@ async fn walk(yard: Yard, steps: &[Step]) -> (Yard, Result<(), String>) {
         data: Vec::new(),
     };
     let model = Model {
-        last: first[0].id,
-        items: BTreeMap::from([(first[0].id, item)]),
+        last: first,
+        items: BTreeMap::from([(first, item)]),
     };
     let mut walk = Walk {
         yard,
@@ -404,6 +407,13 @@ async fn walk(yard: Yard, steps: &[Step]) -> (Yard, Result<(), String>) {
         let mut outcome = walk.take(step).await;
         if matches!(step, Step::Restart) {
             walk.yard = walk.yard.restarted();
+            let next = put(&walk.yard, walk.now).await;
+            assert!(next > walk.model.last, "{next} was given before");
+            walk.yard
+                .write(move |tx| tx.execute("DELETE FROM leases WHERE id = $1", params![next]))
+                .await;
+            walk.past.push(next);
+            walk.model.last = next;
         }
         if outcome.is_ok() {
             outcome = walk.check().await;

@@ -74,9 +74,13 @@ on_both_databases! {
         let mut last = 0;
         for _ in 0..3 {
             let store = open(&database);
-            let ids = store.write(key(), |tx| tx.next_ids(NUMBERS, 4)).await.expect("committed");
-            assert!(ids.iter().all(|id| *id > last), "{ids:?} after {last}");
-            last = ids.last().copied().expect("four of them");
+            // More than are reserved at once, in steps that meet the end of what is reserved.
+            for count in [4, 250, 5, 600, 1] {
+                let ids = store.write(key(), move |tx| tx.next_ids(NUMBERS, count)).await;
+                let ids = ids.expect("committed");
+                assert!(ids.iter().all(|id| *id > last), "{ids:?} after {last}");
+                last = ids.last().copied().expect("some of them");
+            }
         }
     }
 
