@@ -20,12 +20,14 @@
 //! ```
 
 mod bytes64;
+mod call;
 mod call_options;
 mod client;
 mod error;
 mod iam;
 mod int64;
 mod lease;
+mod methods;
 mod operation;
 mod options;
 mod pages;
