@@ -1,6 +1,8 @@
 //! `cargo xtask ci`: all that must be green before a change is taken.
 
-use anyhow::{Result, bail};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
 
 use crate::{licences, step, test, workspace};
 
@@ -50,13 +52,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             continue;
         }
         let (outcome, took) = step::timed(title, check);
-        summary.push((title, outcome, took));
+        summary.push((title, outcome, took, free_space()));
     }
     eprintln!();
     let mut failed = Vec::new();
-    for (title, outcome, took) in summary {
+    for (title, outcome, took, free) in summary {
         let word = if outcome.is_ok() { "ok" } else { "FAILED" };
-        eprintln!("{word:>6}  {:>7.1} s  {title}", took.as_secs_f64());
+        // A full disk fails a check in ways that are hard to read.
+        let free = free.map_or_else(|_| "?".to_owned(), |gib| format!("{gib:.1}"));
+        let seconds = took.as_secs_f64();
+        eprintln!("{word:>6}  {seconds:>7.1} s  {free:>6} GiB free after  {title}");
         if let Err(error) = outcome {
             eprintln!("        {error:#}");
             failed.push(title);
@@ -66,6 +71,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// What is left on the disk of the workspace, in GiB.
+fn free_space() -> Result<f64> {
+    let shown = step::output(Command::new("df").arg("-Pk").arg(workspace::root()))?;
+    let line = shown.lines().last().context("df printed nothing")?;
+    let free = line.split_ascii_whitespace().nth(3);
+    let kib: f64 = free.context("df printed no free space")?.parse()?;
+    Ok(kib / 1024.0 / 1024.0)
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
