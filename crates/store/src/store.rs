@@ -380,6 +380,12 @@ impl Store {
         Waiter::new(Arc::clone(&self.inner.shared.hub), topic)
     }
 
+    /// How many wait for `topic` in this process.
+    #[cfg(feature = "testing")]
+    pub fn waiters(&self, topic: Topic) -> usize {
+        self.inner.shared.hub.waiters(topic)
+    }
+
     /// Wakes one waiter of `topic` in this process, as one who was woken does when there may be
     /// work for more.
     pub fn pass_on(&self, topic: Topic) {

@@ -72,6 +72,12 @@ impl Hub {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn waiters(&self, topic: Topic) -> usize {
+        let topics = self.topics.lock();
+        topics.get(&topic).map_or(0, |waited| waited.waiters)
+    }
+
     fn join(&self, topic: Topic) -> Arc<Notify> {
         let mut topics = self.topics.lock();
         let waited = topics.entry(topic).or_default();

@@ -27,8 +27,7 @@ on_both_databases! {
         let claim = json!({"clientid": 1, "groups": ["a", "b"], "duration": MINUTE,
             "wait_ms": 60_000});
         let (claimed, added) = tokio::join!(yard.claim(&claim), async {
-            // Long enough that the claim is probably waiting; right if it is not.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            yard.until_waiting(1, "b").await;
             yard.add("b", 1).await
         });
         assert_eq!((ids(&claimed), added), (vec![2], vec![1]));
@@ -41,7 +40,7 @@ on_both_databases! {
         assert_eq!(ids(&yard.claim(&hold).await), [2]);
         let wait = json!({"clientid": 2, "group": "g", "duration_ms": 1000, "wait_ms": 60_000});
         let (claimed, ()) = tokio::join!(yard.claim(&wait), async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            yard.until_waiting(1, "g").await;
             yard.advance(Duration::from_secs(301));
         });
         assert_eq!(ids(&claimed), [3]);
@@ -52,7 +51,7 @@ on_both_databases! {
         let claim = json!({"clientid": 1, "group": "g", "duration": MINUTE, "wait_ms": 60_000});
         let claims = (0..20).map(|_| yard.claim(&claim));
         let (claimed, _) = tokio::join!(futures_util::future::join_all(claims), async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            yard.until_waiting(20, "g").await;
             yard.add("g", 20).await
         });
         let mut claimed: Vec<i64> = claimed.iter().flat_map(ids).collect();
@@ -69,8 +68,7 @@ on_both_databases! {
         let claim = json!({"clientid": 1, "group": "g", "wait_ms": 60_000});
         let started = std::time::Instant::now();
         let (nothing, ()) = tokio::join!(yard.claim(&claim), async {
-            // A claim that came later would find nobody to connect to.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            yard.until_waiting(1, "g").await;
             yard.draining.cancel();
         });
         assert_eq!(nothing["tasks"], Value::Null);

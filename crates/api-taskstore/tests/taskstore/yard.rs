@@ -12,6 +12,7 @@ use taskyard_access::{Directory, Sealer, directory};
 use taskyard_api_taskstore::{Parts, Taskstore};
 use taskyard_engine::clock::Clock;
 use taskyard_engine::content::Stored;
+use taskyard_engine::lease::Queue;
 use taskyard_engine::timer::{ArtifactBytes, Timer};
 use taskyard_engine::{MIGRATIONS, Timestamp, group};
 use taskyard_http::{Draining, Limits};
@@ -112,6 +113,19 @@ impl Yard {
             _database: database,
             _folder: folder,
         }
+    }
+
+    /// Returns once so many claims wait for tasks of `group`.
+    pub(crate) async fn until_waiting(&self, claims: usize, group: &str) {
+        let topic = Queue::group(group).topic();
+        let waiting = async {
+            while self.store.waiters(topic) < claims {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("the claims wait");
     }
 
     pub(crate) fn now(&self) -> Timestamp {
