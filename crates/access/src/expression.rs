@@ -98,7 +98,7 @@ impl Expression {
             }
         };
         match self {
-            Self::Scope(scope) => pieces(scope).filter_map(Piece::name).for_each(add),
+            Self::Scope(scope) => names_in(scope).for_each(add),
             Self::AllOf(parts) | Self::AnyOf(parts) => {
                 for part in parts {
                     part.collect_parameters(names);
@@ -110,9 +110,7 @@ impl Expression {
                 each,
             } => {
                 add(list);
-                let outer = pieces(each)
-                    .filter_map(Piece::name)
-                    .filter(|name| name != variable);
+                let outer = names_in(each).filter(|name| name != variable);
                 outer.for_each(add);
             }
             Self::If {
@@ -257,14 +255,13 @@ fn render_scope<'p>(
     parameter: &dyn Fn(&str) -> Option<Param<'p>>,
 ) -> Result<String, RenderError> {
     let mut rendered = String::with_capacity(scope.len() + 16);
-    for piece in pieces(scope) {
-        match piece {
-            Piece::Text(text) => rendered.push_str(text),
-            Piece::Name(name) => match parameter(name) {
-                Some(Param::Text(text)) => rendered.push_str(&text),
-                Some(Param::Number(number)) => rendered.push_str(&number.to_string()),
-                _ => return Err(wrong(name, "a string or a number")),
-            },
+    for (text, name) in pieces(scope) {
+        rendered.push_str(text);
+        let Some(name) = name else { continue };
+        match parameter(name) {
+            Some(Param::Text(text)) => rendered.push_str(&text),
+            Some(Param::Number(number)) => rendered.push_str(&number.to_string()),
+            _ => return Err(wrong(name, "a string or a number")),
         }
     }
     Ok(rendered)
@@ -318,42 +315,32 @@ impl Serialize for Expression {
 
 // === a scope's text ===
 
-enum Piece<'a> {
-    Text(&'a str),
-    Name(&'a str),
-}
-
-impl<'a> Piece<'a> {
-    fn name(self) -> Option<&'a str> {
-        match self {
-            Self::Name(name) => Some(name),
-            Self::Text(_) => None,
-        }
-    }
-}
-
-/// Splits a scope at its parameters. A `<` that does not begin one is text.
-fn pieces(scope: &str) -> impl Iterator<Item = Piece<'_>> {
+/// Splits a scope at its parameters: pairs of text, which may be empty, and the parameter behind
+/// it. A `<` that does not begin one is text.
+fn pieces(scope: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     let mut rest = scope;
     std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
         let mut from = 0;
         while let Some(open) = rest[from..].find('<').map(|found| from + found) {
-            let name = rest[open + 1..].split_once('>').map(|(name, _)| name);
-            match name.filter(|name| is_name(name)) {
-                Some(name) if open == 0 => {
-                    rest = &rest[name.len() + 2..];
-                    return Some(Piece::Name(name));
-                }
-                Some(_) => {
-                    let (text, parameter) = rest.split_at(open);
-                    rest = parameter;
-                    return Some(Piece::Text(text));
-                }
-                None => from = open + 1,
+            if let Some((name, behind)) = rest[open + 1..].split_once('>')
+                && is_name(name)
+            {
+                let text = &rest[..open];
+                rest = behind;
+                return Some((text, Some(name)));
             }
+            from = open + 1;
         }
-        (!rest.is_empty()).then(|| Piece::Text(std::mem::take(&mut rest)))
+        Some((std::mem::take(&mut rest), None))
     })
+}
+
+/// The parameters of a scope.
+fn names_in(scope: &str) -> impl Iterator<Item = &str> {
+    pieces(scope).filter_map(|(_, name)| name)
 }
 
 fn is_name(name: &str) -> bool {

@@ -166,7 +166,8 @@ impl<'a> Header<'a> {
 
 /// Splits `name="value", rest`; whitespace may surround the comma, and the last one may be missing.
 fn split_attribute(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, text) = text.split_once("=\"")?;
+    let (name, text) = text.split_once('=')?;
+    let text = text.strip_prefix('"')?;
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || !name.bytes().all(is_word) {
         return None;
