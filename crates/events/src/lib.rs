@@ -6,6 +6,7 @@
 //! - [`translate`]: what a row says to the world. An API knows its exchanges and wire formats and
 //!   brings a translator; rows are translated when somebody reads them, and never if nobody does.
 //! - [`hub`]: live subscribers, matched by an [`index`] of their patterns.
+//! - [`json`]: bodies and messages, which are many, written fast.
 //! - `relay` (feature `amqp`): publishes everything to a message broker, at least once.
 //! - [`retention`]: old rows go, except those that the relay still has to publish.
 
@@ -13,6 +14,7 @@ pub mod cursor;
 pub mod exchange;
 pub mod hub;
 pub mod index;
+pub mod json;
 pub mod log;
 pub mod outbox;
 #[cfg(feature = "amqp")]

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use taskyard_access::Param;
 use taskyard_engine::task;
+use taskyard_events::json::{Object, write_array};
 
 use super::Queue;
-use super::status::{Status, definition};
+use super::status::{STATUS, room_for, write_status};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::paging;
@@ -40,64 +39,36 @@ fn page(call: &Call) -> Result<(Vec<String>, Option<String>), ApiError> {
 }
 
 pub(super) async fn tasks(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Item<'a> {
-        task_id: &'a str,
-        task: &'a RawValue,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        tasks: Vec<Item<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        continuation_token: Option<String>,
-    }
     let (ids, continuation_token) = page(&call)?;
     let found = queue
         .store
         .read(move |tx| task::listed_tasks(tx, &ids))
         .await?;
-    let tasks = found
-        .iter()
-        .map(|listed| {
-            Ok(Item {
-                task_id: &listed.task.id,
-                task: definition(&listed.definition)?,
-            })
-        })
-        .collect::<Result<_, ApiError>>()?;
-    Ok(Reply::json(&Body {
-        tasks,
-        continuation_token,
-    }))
+    let mut text = room_for(found.len());
+    let mut body = Object::begin(&mut text);
+    write_array(body.member("tasks"), &found, |into, listed| {
+        let mut item = Object::begin(into);
+        item.text("taskId", &listed.task.id);
+        item.json("task", &listed.definition);
+        item.end();
+    });
+    body.maybe("continuationToken", continuation_token.as_deref());
+    body.end();
+    Ok(Reply::json_text(text))
 }
 
 pub(super) async fn statuses(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Item<'a> {
-        task_id: &'a str,
-        status: Status<'a>,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        statuses: Vec<Item<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        continuation_token: Option<String>,
-    }
     let (ids, continuation_token) = page(&call)?;
     let found = queue.store.read(move |tx| task::statuses(tx, &ids)).await?;
-    let statuses = found
-        .iter()
-        .map(|task| Item {
-            task_id: &task.id,
-            status: Status(task),
-        })
-        .collect();
-    Ok(Reply::json(&Body {
-        statuses,
-        continuation_token,
-    }))
+    let mut text = Vec::with_capacity(found.len() * STATUS);
+    let mut body = Object::begin(&mut text);
+    write_array(body.member("statuses"), &found, |into, task| {
+        let mut item = Object::begin(into);
+        item.text("taskId", &task.id);
+        write_status(item.member("status"), task);
+        item.end();
+    });
+    body.maybe("continuationToken", continuation_token.as_deref());
+    body.end();
+    Ok(Reply::json_text(text))
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-use taskyard_access::{Param, temporary};
+use taskyard_access::Param;
+use taskyard_access::temporary::{self, TemporaryCredentials};
 use taskyard_engine::task::{self, Claimed, Task, Worker};
 use taskyard_engine::task_queue::KEPT;
 use taskyard_engine::{Timestamp, lease, task_queue, worker as workers};
+use taskyard_events::json::{Object, write_array};
 use taskyard_store::Key;
 
 use super::Queue;
-use super::status::{Status, definition};
+use super::status::{room_for, write_status};
 use super::tasks::{load, queue_parameters, task_key};
 use crate::call::Call;
 use crate::error::ApiError;
@@ -21,26 +21,14 @@ use crate::reply::Reply;
 /// How long claimWork waits for work.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CredentialsBody {
-    client_id: String,
-    access_token: String,
-    certificate: String,
-}
-
 /// What a worker is told about a run it has.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ClaimBody<'a> {
-    status: Status<'a>,
+    task: &'a Task,
     run_id: usize,
-    worker_group: &'a str,
-    worker_id: &'a str,
-    taken_until: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<&'a RawValue>,
-    credentials: CredentialsBody,
+    worker: &'a Worker,
+    taken_until: Timestamp,
+    definition: Option<&'a str>,
+    credentials: TemporaryCredentials,
 }
 
 impl<'a> ClaimBody<'a> {
@@ -50,7 +38,7 @@ impl<'a> ClaimBody<'a> {
         now: Timestamp,
         task: &'a Task,
         run_id: usize,
-        text: &'a str,
+        definition: &'a str,
         with_task: bool,
     ) -> Result<Self, ApiError> {
         let run = task.runs.get(run_id);
@@ -61,20 +49,42 @@ impl<'a> ClaimBody<'a> {
             return Err(ApiError::internal("a claimed run has no worker"));
         };
         Ok(ClaimBody {
-            status: Status(task),
+            task,
             run_id,
-            worker_group: &worker.group,
-            worker_id: &worker.id,
-            taken_until: taken_until.to_iso(),
-            task: if with_task {
-                Some(definition(text)?)
-            } else {
-                None
-            },
-            credentials: credentials(queue, now, task, run_id, worker, taken_until, text)?,
+            worker,
+            taken_until,
+            definition: with_task.then_some(definition),
+            credentials: credentials(queue, now, task, run_id, worker, taken_until, definition)?,
         })
     }
+
+    fn write(&self, into: &mut Vec<u8>) {
+        let mut body = Object::begin(into);
+        write_status(body.member("status"), self.task);
+        body.number("runId", self.run_id as i64);
+        body.text("workerGroup", &self.worker.group);
+        body.text("workerId", &self.worker.id);
+        body.text("takenUntil", &self.taken_until.to_iso());
+        if let Some(definition) = self.definition {
+            body.json("task", definition);
+        }
+        let mut credentials = Object::begin(body.member("credentials"));
+        credentials.text("clientId", &self.credentials.client_id);
+        credentials.text("accessToken", self.credentials.access_token.expose());
+        credentials.text("certificate", &self.credentials.certificate);
+        credentials.end();
+        body.end();
+    }
+
+    fn reply(&self) -> Reply {
+        let mut text = room_for(ROOM);
+        self.write(&mut text);
+        Reply::json_text(text)
+    }
 }
+
+/// Room for a claim, in tasks of a listing: credentials take as much as a task.
+const ROOM: usize = 2;
 
 /// Temporary credentials with which a worker, and the task itself, may act until `taken_until`.
 fn credentials(
@@ -85,7 +95,7 @@ fn credentials(
     worker: &Worker,
     taken_until: Timestamp,
     definition: &str,
-) -> Result<CredentialsBody, ApiError> {
+) -> Result<TemporaryCredentials, ApiError> {
     #[derive(serde::Deserialize)]
     struct Scopes {
         #[serde(default)]
@@ -108,7 +118,7 @@ fn credentials(
         worker.id,
         seconds(taken_until)
     );
-    let made = temporary::create(
+    temporary::create(
         &issuer.client_id,
         issuer.access_token.expose(),
         Some(&name),
@@ -117,12 +127,7 @@ fn credentials(
         &scopes,
         &temporary::new_seed(),
     )
-    .map_err(ApiError::internal)?;
-    Ok(CredentialsBody {
-        client_id: made.client_id,
-        access_token: made.access_token.expose().to_owned(),
-        certificate: made.certificate,
-    })
+    .map_err(ApiError::internal)
 }
 
 /// Seconds since the epoch, with a fraction only where there is one, as JavaScript prints numbers.
@@ -151,10 +156,6 @@ fn worker_parameters(worker: &Worker) -> [(&'static str, Param<'_>); 2] {
 }
 
 pub(super) async fn claim_work(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        tasks: Vec<ClaimBody<'a>>,
-    }
     let worker = worker(&call);
     call.authorize(&worker_parameters(&worker))?;
     let count = call
@@ -176,7 +177,17 @@ pub(super) async fn claim_work(queue: Arc<Queue>, call: Call) -> Result<Reply, A
             )
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Reply::json(&Body { tasks }))
+    let mut text = room_for(tasks.len() * ROOM);
+    let mut body = Object::begin(&mut text);
+    write_array(
+        body.member("tasks"),
+        &tasks,
+        |into, claim: &ClaimBody<'_>| {
+            claim.write(into);
+        },
+    );
+    body.end();
+    Ok(Reply::json_text(text))
 }
 
 /// Claims as soon as there is anything to claim; empty after [`LONG_POLL`], or when the server
@@ -269,7 +280,7 @@ pub(super) async fn claim_task(queue: Arc<Queue>, call: Call) -> Result<Reply, A
         &claimed.definition,
         true,
     )?;
-    Ok(Reply::json(&body))
+    Ok(body.reply())
 }
 
 /// Who has a run.
@@ -305,9 +316,7 @@ pub(super) async fn reclaim_task(queue: Arc<Queue>, call: Call) -> Result<Reply,
         }
     }
     let text = text.ok_or_else(|| ApiError::internal("a task has no definition"))?;
-    Ok(Reply::json(&ClaimBody::new(
-        &queue, now, &task, run_id, &text, false,
-    )?))
+    Ok(ClaimBody::new(&queue, now, &task, run_id, &text, false)?.reply())
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use taskyard_engine::task::event::{self, ArtifactFacts, GroupEvent, TaskEvent};
+use taskyard_engine::task::event::{self, GroupEvent, TaskEvent};
 use taskyard_engine::task::{self, Exception, Run, State, Task};
+use taskyard_events::json::Object;
 use taskyard_events::{Event, Exchange, Message, Translate};
 use taskyard_store::{Error, Tx};
 
@@ -17,10 +18,13 @@ use super::exchanges::{
     TASK_GROUP_PRIORITY_CHANGED, TASK_GROUP_RESOLVED, TASK_GROUP_SEALED, TASK_PENDING,
     TASK_PRIORITY_CHANGED, TASK_RUNNING,
 };
-use super::status::{Status, split_queue_id};
+use super::status::{STATUS, split_queue_id, write_status};
 
 /// Tasks whose definitions are remembered: a task's events come close to each other.
 const REMEMBERED: usize = 4096;
+
+/// Room for a message: a status with a run or two, and tags.
+const ROOM: usize = STATUS + 256;
 
 /// Makes messages of what happens to tasks and groups.
 #[derive(Debug)]
@@ -44,43 +48,6 @@ struct Facts {
 struct Remembered {
     younger: HashMap<i64, Arc<Facts>>,
     older: HashMap<i64, Arc<Facts>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TaskMessage<'a> {
-    version: u32,
-    status: Status<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker_group: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    taken_until: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    artifact: Option<ArtifactBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_priority: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    new_priority: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<Tagged<'a>>,
-}
-
-#[derive(Serialize)]
-struct Tagged<'a> {
-    tags: &'a RawValue,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ArtifactBody<'a> {
-    storage_type: &'a str,
-    name: &'a str,
-    expires: String,
-    content_type: &'a str,
 }
 
 #[derive(Serialize)]
@@ -158,31 +125,32 @@ impl QueueMessages {
                     task: &defined,
                     ..about
                 };
-                let mut messages = vec![about.message(&TASK_DEFINED, None, |_| {})?];
+                let mut messages = vec![about.message(&TASK_DEFINED, None, About::tags)?];
                 messages.extend(about.pending_run(&told.task, 0)?);
                 messages
             }
             (event::PENDING, Some((run_id, _))) => {
-                vec![about.message(&TASK_PENDING, Some((run_id, None)), |_| {})?]
+                vec![about.message(&TASK_PENDING, Some((run_id, None)), About::tags)?]
             }
             (event::CLAIMED, Some((run_id, run))) => {
-                vec![
-                    about.message(&TASK_RUNNING, Some((run_id, Some(run))), |body| {
-                        body.taken_until = run.taken_until.map(taskyard_engine::Timestamp::to_iso);
-                    })?,
-                ]
+                let had = Some((run_id, Some(run)));
+                vec![about.message(&TASK_RUNNING, had, |about, body| {
+                    let taken_until = run.taken_until.map(taskyard_engine::Timestamp::to_iso);
+                    body.maybe("takenUntil", taken_until.as_deref());
+                    about.tags(body);
+                })?]
             }
             (event::COMPLETED, Some((run_id, run))) => {
-                vec![about.message(&TASK_COMPLETED, Some((run_id, Some(run))), |_| {})?]
+                vec![about.message(&TASK_COMPLETED, Some((run_id, Some(run))), About::tags)?]
             }
             (event::FAILED, Some((run_id, run))) => {
-                vec![about.message(&TASK_FAILED, Some((run_id, Some(run))), |_| {})?]
+                vec![about.message(&TASK_FAILED, Some((run_id, Some(run))), About::tags)?]
             }
             (event::EXCEPTION, Some((run_id, run))) => {
                 // Who had the run when the deadline passed is not to blame.
                 let is_late = run.exception == Some(Exception::DeadlineExceeded);
                 let had = (run_id, (!is_late).then_some(run));
-                let mut messages = vec![about.message(&TASK_EXCEPTION, Some(had), |_| {})?];
+                let mut messages = vec![about.message(&TASK_EXCEPTION, Some(had), About::tags)?];
                 messages.extend(about.pending_run(&told.task, run_id + 1)?);
                 messages
             }
@@ -191,16 +159,19 @@ impl QueueMessages {
                     return Ok(Vec::new());
                 };
                 let had = Some((run_id, Some(run)));
-                vec![about.message(&ARTIFACT_CREATED, had, |body| {
-                    body.artifact = Some(ArtifactBody::new(artifact));
-                    body.task = None;
+                vec![about.message(&ARTIFACT_CREATED, had, |_, body| {
+                    let mut facts = Object::begin(body.member("artifact"));
+                    facts.text("storageType", &artifact.storage_type);
+                    facts.text("name", &artifact.name);
+                    facts.text("expires", &artifact.expires.to_iso());
+                    facts.text("contentType", &artifact.content_type);
+                    facts.end();
                 })?]
             }
             (event::PRIORITY_CHANGED, _) => {
-                vec![about.message(&TASK_PRIORITY_CHANGED, None, |body| {
-                    body.old_priority = told.old_priority.map(task::Priority::as_str);
-                    body.new_priority = Some(told.task.priority.as_str());
-                    body.task = None;
+                vec![about.message(&TASK_PRIORITY_CHANGED, None, |_, body| {
+                    body.maybe("oldPriority", told.old_priority.map(task::Priority::as_str));
+                    body.text("newPriority", told.task.priority.as_str());
                 })?]
             }
             _ => Vec::new(),
@@ -232,7 +203,8 @@ impl QueueMessages {
             ("taskGroupId", group.id.as_str()),
             ("schedulerId", group.scheduler_id.as_str()),
         ];
-        Ok(vec![self.message(exchange, &words, Vec::new(), &body)?])
+        let payload = serde_json::to_vec(&body).map_err(|error| unusable(exchange, &error))?;
+        Ok(vec![self.message(exchange, &words, Vec::new(), payload)?])
     }
 
     fn message(
@@ -240,21 +212,17 @@ impl QueueMessages {
         exchange: &Exchange,
         words: &[(&str, &str)],
         cc: Vec<String>,
-        body: &impl Serialize,
+        payload: Vec<u8>,
     ) -> Result<Message, Error> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            Error::Statement(format!("no message for {}: {error}", exchange.exchange))
-        };
         let routing_key = exchange
             .routing_key(words)
-            .map_err(|error| unusable(&error))?;
-        let payload = serde_json::to_vec(body).map_err(|error| unusable(&error))?;
+            .map_err(|error| unusable(exchange, &error))?;
         let name = self
             .exchanges
             .iter()
             .find(|(_, known)| known.exchange == exchange.exchange)
             .map(|(name, _)| Arc::clone(name))
-            .ok_or_else(|| unusable(&"it is not declared"))?;
+            .ok_or_else(|| unusable(exchange, &"it is not declared"))?;
         Ok(Message {
             exchange: name,
             routing_key,
@@ -275,6 +243,10 @@ impl QueueMessages {
     }
 }
 
+fn unusable(exchange: &Exchange, error: &dyn std::fmt::Display) -> Error {
+    Error::Statement(format!("no message for {}: {error}", exchange.exchange))
+}
+
 /// A task that messages are about.
 #[derive(Clone, Copy)]
 struct About<'a> {
@@ -292,36 +264,35 @@ impl About<'_> {
         }
         let about = About { task, ..*self };
         about
-            .message(&TASK_PENDING, Some((run_id, None)), |_| {})
+            .message(&TASK_PENDING, Some((run_id, None)), About::tags)
             .map(Some)
     }
 
     /// A message about the task and perhaps one of its runs, which is named with its worker or
-    /// without; `more` adds what only some messages have.
-    fn message<'b>(
-        &'b self,
+    /// without; `more` adds what not all messages have.
+    fn message(
+        &self,
         exchange: &Exchange,
-        run: Option<(usize, Option<&'b Run>)>,
-        more: impl FnOnce(&mut TaskMessage<'b>),
+        run: Option<(usize, Option<&Run>)>,
+        more: impl FnOnce(&Self, &mut Object<'_>),
     ) -> Result<Message, Error> {
         let task = self.task;
         let run_id = run.map(|(run_id, _)| run_id);
         let worker = run.and_then(|(_, run)| run?.worker.as_ref());
-        let mut body = TaskMessage {
-            version: 1,
-            status: Status(task),
-            run_id,
-            worker_group: worker.map(|worker| worker.group.as_str()),
-            worker_id: worker.map(|worker| worker.id.as_str()),
-            taken_until: None,
-            artifact: None,
-            old_priority: None,
-            new_priority: None,
-            task: Some(Tagged {
-                tags: &self.facts.tags,
-            }),
-        };
-        more(&mut body);
+        let mut payload = Vec::with_capacity(ROOM);
+        let mut body = Object::begin(&mut payload);
+        body.number("version", 1);
+        write_status(body.member("status"), task);
+        if let Some(run_id) = run_id {
+            body.number("runId", run_id as i64);
+        }
+        if let Some(worker) = worker {
+            body.text("workerGroup", &worker.group);
+            body.text("workerId", &worker.id);
+        }
+        more(self, &mut body);
+        body.end();
+
         let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
         let number = run_id.map(|run_id| run_id.to_string());
         let mut words = vec![
@@ -332,21 +303,19 @@ impl About<'_> {
             ("taskGroupId", task.group_id.as_str()),
         ];
         words.extend(number.as_deref().map(|number| ("runId", number)));
-        words.extend(body.worker_group.map(|group| ("workerGroup", group)));
-        words.extend(body.worker_id.map(|id| ("workerId", id)));
-        let cc = self.facts.cc.clone();
-        self.messages.message(exchange, &words, cc, &body)
-    }
-}
-
-impl<'a> ArtifactBody<'a> {
-    fn new(artifact: &'a ArtifactFacts) -> Self {
-        ArtifactBody {
-            storage_type: &artifact.storage_type,
-            name: &artifact.name,
-            expires: artifact.expires.to_iso(),
-            content_type: &artifact.content_type,
+        if let Some(worker) = worker {
+            words.push(("workerGroup", &worker.group));
+            words.push(("workerId", &worker.id));
         }
+        let cc = self.facts.cc.clone();
+        self.messages.message(exchange, &words, cc, payload)
+    }
+
+    /// Adds the task's tags.
+    fn tags(&self, body: &mut Object<'_>) {
+        let mut task = Object::begin(body.member("task"));
+        task.json("tags", self.facts.tags.get());
+        task.end();
     }
 }
 

@@ -1,81 +1,58 @@
 //! Task statuses as clients read them.
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
-use serde_json::value::RawValue;
+use taskyard_engine::Timestamp;
 use taskyard_engine::task::{Listed, Run, Task};
+use taskyard_events::json::{Object, write_array};
 
 use crate::error::ApiError;
 use crate::reply::Reply;
 
-/// A task's status structure.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Status<'a>(pub(super) &'a Task);
-
-impl Serialize for Status<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let task = self.0;
-        let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("taskId", &task.id)?;
-        map.serialize_entry("provisionerId", provisioner_id)?;
-        map.serialize_entry("workerType", worker_type)?;
-        map.serialize_entry("taskQueueId", &task.task_queue_id)?;
-        map.serialize_entry("schedulerId", &task.scheduler_id)?;
-        map.serialize_entry("projectId", &task.project_id)?;
-        map.serialize_entry("taskGroupId", &task.group_id)?;
-        map.serialize_entry("priority", task.priority.as_str())?;
-        map.serialize_entry("deadline", &task.deadline.to_iso())?;
-        map.serialize_entry("expires", &task.expires.to_iso())?;
-        map.serialize_entry("retriesLeft", &task.retries_left)?;
-        map.serialize_entry("state", task.state().as_str())?;
-        map.serialize_entry("runs", &Runs(&task.runs))?;
-        map.end()
-    }
+/// Appends a task's status structure.
+pub(super) fn write_status(into: &mut Vec<u8>, task: &Task) {
+    let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
+    let mut status = Object::begin(into);
+    status.text("taskId", &task.id);
+    status.text("provisionerId", provisioner_id);
+    status.text("workerType", worker_type);
+    status.text("taskQueueId", &task.task_queue_id);
+    status.text("schedulerId", &task.scheduler_id);
+    status.text("projectId", &task.project_id);
+    status.text("taskGroupId", &task.group_id);
+    status.text("priority", task.priority.as_str());
+    status.text("deadline", &task.deadline.to_iso());
+    status.text("expires", &task.expires.to_iso());
+    status.number("retriesLeft", i64::from(task.retries_left));
+    status.text("state", task.state().as_str());
+    let runs = task.runs.iter().enumerate();
+    write_array(status.member("runs"), runs, |into, (run_id, run)| {
+        write_run(into, run_id, run);
+    });
+    status.end();
 }
 
-struct Runs<'a>(&'a [Run]);
-
-impl Serialize for Runs<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(
-            self.0
-                .iter()
-                .enumerate()
-                .map(|(run_id, run)| RunBody(run_id, run)),
-        )
+fn write_run(into: &mut Vec<u8>, run_id: usize, run: &Run) {
+    let mut body = Object::begin(into);
+    body.number("runId", run_id as i64);
+    body.text("state", run.state.as_str());
+    body.text("reasonCreated", run.created.as_str());
+    body.maybe("reasonResolved", run.reason_resolved());
+    if let Some(worker) = &run.worker {
+        body.text("workerGroup", &worker.group);
+        body.text("workerId", &worker.id);
     }
+    let mut time = |name, time: Option<Timestamp>| {
+        body.maybe(name, time.map(Timestamp::to_iso).as_deref());
+    };
+    time("takenUntil", run.taken_until);
+    time("scheduled", Some(run.scheduled));
+    time("started", run.started);
+    time("resolved", run.resolved);
+    body.end();
 }
 
-struct RunBody<'a>(usize, &'a Run);
-
-impl Serialize for RunBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let RunBody(run_id, run) = self;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("runId", run_id)?;
-        map.serialize_entry("state", run.state.as_str())?;
-        map.serialize_entry("reasonCreated", run.created.as_str())?;
-        if let Some(reason) = run.reason_resolved() {
-            map.serialize_entry("reasonResolved", reason)?;
-        }
-        if let Some(worker) = &run.worker {
-            map.serialize_entry("workerGroup", &worker.group)?;
-            map.serialize_entry("workerId", &worker.id)?;
-        }
-        if let Some(taken_until) = run.taken_until {
-            map.serialize_entry("takenUntil", &taken_until.to_iso())?;
-        }
-        map.serialize_entry("scheduled", &run.scheduled.to_iso())?;
-        if let Some(started) = run.started {
-            map.serialize_entry("started", &started.to_iso())?;
-        }
-        if let Some(resolved) = run.resolved {
-            map.serialize_entry("resolved", &resolved.to_iso())?;
-        }
-        map.end()
-    }
-}
+/// Room for a status with a run or two.
+pub(super) const STATUS: usize = 1024;
 
 /// `provisionerId` and `workerType` of a task queue id.
 pub(super) fn split_queue_id(task_queue_id: &str) -> (&str, &str) {
@@ -84,22 +61,15 @@ pub(super) fn split_queue_id(task_queue_id: &str) -> (&str, &str) {
 
 /// The answer `{status}`.
 pub(super) fn status_reply(task: &Task) -> Reply {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        status: Status<'a>,
-    }
-    Reply::json(&Body {
-        status: Status(task),
-    })
+    let mut text = Vec::with_capacity(STATUS);
+    let mut body = Object::begin(&mut text);
+    write_status(body.member("status"), task);
+    body.end();
+    Reply::json_text(text)
 }
 
-/// A stored definition, ready to stand in an answer as it is.
-pub(super) fn definition(text: &str) -> Result<&RawValue, ApiError> {
-    serde_json::from_str(text).map_err(ApiError::internal)
-}
-
-/// Room for a task in a listing: its definition, and its status with a run or two.
-const LISTED: usize = 2048;
+/// Room for a task in a listing: its definition, and its status.
+const LISTED: usize = 1024 + STATUS;
 
 /// Room for so many tasks.
 pub(super) fn room_for(tasks: usize) -> Vec<u8> {
@@ -108,27 +78,21 @@ pub(super) fn room_for(tasks: usize) -> Vec<u8> {
 
 /// Appends `{task, status}` to the tasks in `into`. The definition stands in it as it is stored,
 /// which is as JSON.
-pub(super) fn write_task(
-    into: &mut Vec<u8>,
-    task: &Task,
-    definition: &str,
-) -> Result<(), serde_json::Error> {
+pub(super) fn write_task(into: &mut Vec<u8>, task: &Task, definition: &str) {
     if !into.is_empty() {
         into.push(b',');
     }
-    into.extend_from_slice(b"{\"task\":");
-    into.extend_from_slice(definition.as_bytes());
-    into.extend_from_slice(b",\"status\":");
-    serde_json::to_writer(&mut *into, &Status(task))?;
-    into.push(b'}');
-    Ok(())
+    let mut item = Object::begin(into);
+    item.json("task", definition);
+    write_status(item.member("status"), task);
+    item.end();
 }
 
 /// The answer `{…fields, tasks: [{task, status}, …]}`; `fields` is an object with at least one.
 pub(super) fn tasks_reply(fields: &impl Serialize, listed: &[Listed]) -> Result<Reply, ApiError> {
     let mut tasks = room_for(listed.len());
     for each in listed {
-        write_task(&mut tasks, &each.task, &each.definition).map_err(ApiError::internal)?;
+        write_task(&mut tasks, &each.task, &each.definition);
     }
     written_tasks_reply(fields, &[tasks])
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use taskyard_access::{Param, Rendered};
 use taskyard_engine::Timestamp;
@@ -11,7 +10,7 @@ use taskyard_store::{Error, Key, Tx};
 
 use super::Queue;
 use super::definition::Definition;
-use super::status::{definition, split_queue_id, status_reply};
+use super::status::{split_queue_id, status_reply};
 use crate::call::{Call, require};
 use crate::error::ApiError;
 use crate::reply::Reply;
@@ -30,8 +29,7 @@ pub(super) async fn task(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiErro
         .read(move |tx| task::load_definition(tx, &id))
         .await?;
     let text = text.ok_or_else(|| Refusal::NoSuchTask(call.param("taskId").to_owned()))?;
-    let document: &RawValue = definition(&text)?;
-    Ok(Reply::json(document))
+    Ok(Reply::json_text(text.into_bytes()))
 }
 
 pub(super) async fn status(queue: Arc<Queue>, call: Call) -> Result<Reply, ApiError> {

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use taskyard_events::json::Object;
 use taskyard_events::{Event, outbox};
 use taskyard_store::{Error, Tx};
 
-use super::{Group, Priority, Requires, Run, Task};
+use super::{Group, Priority, Requires, Run, Task, run};
 use crate::artifact::{Artifact, StorageType};
 use crate::timestamp::Timestamp;
 
@@ -107,19 +108,19 @@ pub struct GroupEvent {
     pub new_priority: Option<(Priority, u64)>,
 }
 
-/// Keys are short because there is a row for every event.
-#[derive(Serialize, Deserialize)]
-struct TaskBody<'a> {
+/// Keys are short because there is a row for every event. [`append_task`] writes them.
+#[derive(Deserialize)]
+struct TaskBody {
     #[serde(rename = "n")]
     number: i64,
     #[serde(rename = "q")]
-    task_queue_id: Cow<'a, str>,
+    task_queue_id: String,
     #[serde(rename = "s")]
-    scheduler_id: Cow<'a, str>,
+    scheduler_id: String,
     #[serde(rename = "j")]
-    project_id: Cow<'a, str>,
+    project_id: String,
     #[serde(rename = "g")]
-    group_id: Cow<'a, str>,
+    group_id: String,
     #[serde(rename = "p")]
     priority: i64,
     #[serde(rename = "l")]
@@ -129,13 +130,21 @@ struct TaskBody<'a> {
     #[serde(rename = "e")]
     expires: Timestamp,
     #[serde(rename = "r")]
-    runs: Cow<'a, [Run]>,
-    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    runs: Vec<Run>,
+    #[serde(rename = "i", default)]
     run_id: Option<usize>,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "a", default)]
     artifact: Option<ArtifactFacts>,
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "o", default)]
     old_priority: Option<i64>,
+}
+
+/// What only some events about a task tell.
+#[derive(Default)]
+struct More<'a> {
+    run_id: Option<usize>,
+    artifact: Option<&'a ArtifactFacts>,
+    old_priority: Option<Priority>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,34 +159,41 @@ struct GroupBody<'a> {
     new_priority: Option<(i64, u64)>,
 }
 
-fn body_of(task: &Task) -> TaskBody<'_> {
-    TaskBody {
-        number: task.number,
-        task_queue_id: Cow::Borrowed(&task.task_queue_id),
-        scheduler_id: Cow::Borrowed(&task.scheduler_id),
-        project_id: Cow::Borrowed(&task.project_id),
-        group_id: Cow::Borrowed(&task.group_id),
-        priority: task.priority as i64,
-        retries_left: task.retries_left,
-        deadline: task.deadline,
-        expires: task.expires,
-        runs: Cow::Borrowed(&task.runs),
-        run_id: None,
-        artifact: None,
-        old_priority: None,
-    }
+fn unwritable(error: impl std::fmt::Display) -> Error {
+    Error::Statement(format!("the body of an event: {error}"))
 }
 
-fn append(
+fn append_task(
     tx: &mut Tx<'_>,
     now: Timestamp,
     kind: &'static str,
-    subject: &str,
-    body: &impl Serialize,
+    task: &Task,
+    more: &More<'_>,
 ) -> Result<(), Error> {
-    let body = serde_json::to_string(body)
-        .map_err(|error| Error::Statement(format!("the body of an event: {error}")))?;
-    outbox::append(tx, now.0, kind, subject, &body)
+    let mut text = Vec::with_capacity(512);
+    let mut body = Object::begin(&mut text);
+    body.number("n", task.number);
+    body.text("q", &task.task_queue_id);
+    body.text("s", &task.scheduler_id);
+    body.text("j", &task.project_id);
+    body.text("g", &task.group_id);
+    body.number("p", task.priority as i64);
+    body.number("l", i64::from(task.retries_left));
+    body.number("d", task.deadline.0);
+    body.number("e", task.expires.0);
+    run::write_all(body.member("r"), &task.runs);
+    if let Some(run_id) = more.run_id {
+        body.number("i", run_id as i64);
+    }
+    if let Some(artifact) = more.artifact {
+        body.value("a", artifact).map_err(unwritable)?;
+    }
+    if let Some(old_priority) = more.old_priority {
+        body.number("o", old_priority as i64);
+    }
+    body.end();
+    let text = String::from_utf8(text).map_err(unwritable)?;
+    outbox::append(tx, now.0, kind, &task.id, &text)
 }
 
 /// Notes what has happened to a task that is locked, or was just inserted.
@@ -187,15 +203,18 @@ pub(super) fn note(
     task: &Task,
     happened: Happened,
 ) -> Result<(), Error> {
-    let mut body = body_of(task);
-    body.run_id = match happened {
+    let run_id = match happened {
         Happened::Created => None,
         Happened::Exception(run_id) => Some(run_id),
         Happened::Pending | Happened::Claimed | Happened::Completed | Happened::Failed => {
             task.runs.len().checked_sub(1)
         }
     };
-    append(tx, now, happened.kind(), &task.id, &body)
+    let more = More {
+        run_id,
+        ..More::default()
+    };
+    append_task(tx, now, happened.kind(), task, &more)
 }
 
 /// Notes that a run of `task` left `artifact` behind and that it can be read; also for one that
@@ -209,15 +228,18 @@ pub fn artifact_created(
     task: &Task,
     artifact: &Artifact,
 ) -> Result<(), Error> {
-    let mut body = body_of(task);
-    body.run_id = Some(artifact.run_id);
-    body.artifact = Some(ArtifactFacts {
+    let facts = ArtifactFacts {
         name: artifact.name.clone(),
         storage_type: Cow::Borrowed(artifact.storage_type.as_str()),
         content_type: artifact.content_type.clone(),
         expires: artifact.expires,
-    });
-    append(tx, now, ARTIFACT_CREATED, &task.id, &body)
+    };
+    let more = More {
+        run_id: Some(artifact.run_id),
+        artifact: Some(&facts),
+        ..More::default()
+    };
+    append_task(tx, now, ARTIFACT_CREATED, task, &more)
 }
 
 /// Whether the world hears of artifacts of this type. Those whose bytes are uploaded straight to a
@@ -243,9 +265,11 @@ pub fn priority_changed(
     task: &Task,
     old: Priority,
 ) -> Result<(), Error> {
-    let mut body = body_of(task);
-    body.old_priority = Some(old as i64);
-    append(tx, now, PRIORITY_CHANGED, &task.id, &body)
+    let more = More {
+        old_priority: Some(old),
+        ..More::default()
+    };
+    append_task(tx, now, PRIORITY_CHANGED, task, &more)
 }
 
 fn note_group(
@@ -261,7 +285,8 @@ fn note_group(
         sealed: group.sealed,
         new_priority: new_priority.map(|(priority, count)| (priority as i64, count)),
     };
-    append(tx, now, kind, &group.id, &body)
+    let text = serde_json::to_string(&body).map_err(unwritable)?;
+    outbox::append(tx, now.0, kind, &group.id, &text)
 }
 
 /// Notes that no task of `group` is open any more.
@@ -309,15 +334,15 @@ impl TaskEvent {
     /// # Errors
     /// Its body is of another kind.
     pub fn read(event: &Event) -> Result<Self, Error> {
-        let body: TaskBody<'_> =
+        let body: TaskBody =
             serde_json::from_str(&event.body).map_err(|error| broken(event, &error))?;
         let task = Task {
             number: body.number,
             id: event.subject.clone(),
-            task_queue_id: body.task_queue_id.into_owned(),
-            scheduler_id: body.scheduler_id.into_owned(),
-            project_id: body.project_id.into_owned(),
-            group_id: body.group_id.into_owned(),
+            task_queue_id: body.task_queue_id,
+            scheduler_id: body.scheduler_id,
+            project_id: body.project_id,
+            group_id: body.group_id,
             priority: Priority::from_number(body.priority),
             requires: Requires::AllCompleted,
             retries: body.retries_left,
@@ -325,7 +350,7 @@ impl TaskEvent {
             deadline: body.deadline,
             expires: body.expires,
             ever_resolved: false,
-            runs: body.runs.into_owned(),
+            runs: body.runs,
             lease_id: None,
         };
         Ok(TaskEvent {

@@ -3,7 +3,7 @@
 use taskyard_store::{Error, Row, Tx, params};
 
 use super::transition::{LeaseChange, Transition};
-use super::{Priority, Requires, Task, dependency, event, group};
+use super::{Priority, Requires, Task, dependency, event, group, run};
 use crate::lease::{self, NewEntry, Queue};
 use crate::timestamp::{Nanos, Timestamp};
 
@@ -132,7 +132,9 @@ const INSERT: &str = "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, p
      ON CONFLICT (task_id) DO NOTHING";
 
 fn runs_text(task: &Task) -> Result<String, Error> {
-    serde_json::to_string(&task.runs)
+    let mut text = Vec::with_capacity(256);
+    run::write_all(&mut text, &task.runs);
+    String::from_utf8(text)
         .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))
 }
 
