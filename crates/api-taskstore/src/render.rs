@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use taskyard_engine::group::{self, Count};
 use taskyard_engine::lease::Entry;
 use taskyard_engine::update::Refusal;
+use taskyard_events::json::{Object, write_array, write_number, write_text};
 
 use crate::time::millis;
 
@@ -21,6 +22,8 @@ pub(crate) struct Style {
     pub(crate) attempts: bool,
 }
 
+const NULL: &[u8] = b"null";
+
 /// 200 with `json`.
 pub(crate) fn ok(json: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(json));
@@ -29,164 +32,126 @@ pub(crate) fn ok(json: Vec<u8>) -> Response {
     response
 }
 
-fn push(json: &mut Vec<u8>, text: &str) {
-    json.extend_from_slice(text.as_bytes());
-}
-
-fn push_int(json: &mut Vec<u8>, int: i64) {
-    // Writing to memory cannot fail.
-    let _ = std::io::Write::write_fmt(json, format_args!("{int}"));
-}
-
-fn push_text(json: &mut Vec<u8>, text: &str) {
-    let _ = serde_json::to_writer(json, text);
-}
-
-fn push_list<T>(json: &mut Vec<u8>, items: &[T], mut push_item: impl FnMut(&mut Vec<u8>, &T)) {
-    json.push(b'[');
-    for (at, item) in items.iter().enumerate() {
-        if at > 0 {
-            json.push(b',');
-        }
-        push_item(json, item);
-    }
-    json.push(b']');
-}
-
-fn push_task(json: &mut Vec<u8>, entry: &Entry, style: Style) {
-    push(json, "{\"id\":");
-    push_int(json, entry.id);
-    push(json, ",\"group\":");
-    push_text(json, group::name_of(entry).unwrap_or_default());
+fn write_task(json: &mut Vec<u8>, entry: &Entry, style: Style) {
+    let mut task = Object::begin(json);
+    task.number("id", entry.id);
+    task.text("group", group::name_of(entry).unwrap_or_default());
     let text = std::str::from_utf8(&entry.data);
     if !style.base64 {
-        push(json, ",\"data\":");
         match text {
-            Ok(text) => push_text(json, text),
-            Err(_) => push_text(json, &String::from_utf8_lossy(&entry.data)),
+            Ok(text) => task.text("data", text),
+            Err(_) => task.text("data", &String::from_utf8_lossy(&entry.data)),
         }
     }
     // What is no text never goes out without its bytes.
     if style.base64 || text.is_err() {
-        push(json, ",\"data64\":\"");
-        push(json, &STANDARD.encode(&entry.data));
-        json.push(b'"');
+        task.text("data64", &STANDARD.encode(&entry.data));
     }
-    push(json, ",\"timespec\":");
-    push_int(json, millis(entry.available_at));
-    push(json, ",\"duration\":");
-    push_int(json, entry.available_at.0);
-    push(json, ",\"at\":");
-    push_int(json, entry.available_at.0);
-    push(json, ",\"ownerid\":");
-    push_int(json, entry.owner.parse().unwrap_or(0));
+    task.number("timespec", millis(entry.available_at));
+    task.number("duration", entry.available_at.0);
+    task.number("at", entry.available_at.0);
+    task.number("ownerid", entry.owner.parse().unwrap_or(0));
     if style.attempts {
-        push(json, ",\"attempts\":");
-        push_int(json, entry.attempt);
+        task.number("attempts", entry.attempt);
     }
-    json.push(b'}');
+    task.end();
 }
 
 /// One task, or `null`.
 pub(crate) fn task(entry: Option<&Entry>, style: Style) -> Vec<u8> {
     let mut json = Vec::new();
-    push_task_or_null(&mut json, entry, style);
+    write_task_or_null(&mut json, entry, style);
     json
 }
 
-fn push_task_or_null(json: &mut Vec<u8>, entry: Option<&Entry>, style: Style) {
+fn write_task_or_null(json: &mut Vec<u8>, entry: Option<&Entry>, style: Style) {
     match entry {
-        Some(entry) => push_task(json, entry, style),
-        None => push(json, "null"),
+        Some(entry) => write_task(json, entry, style),
+        None => json.extend_from_slice(NULL),
     }
 }
 
 /// A list of tasks, `null` for each that is absent.
 pub(crate) fn tasks_or_null(entries: &[Option<Entry>], style: Style) -> Vec<u8> {
-    let mut json = Vec::new();
-    push_list(&mut json, entries, |json, entry| {
-        push_task_or_null(json, entry.as_ref(), style);
-    });
-    json
+    list(entries, |json, entry| {
+        write_task_or_null(json, entry.as_ref(), style);
+    })
 }
 
 /// A list of tasks.
 pub(crate) fn tasks(entries: &[Entry], style: Style) -> Vec<u8> {
-    let mut json = Vec::new();
-    push_list(&mut json, entries, |json, entry| {
-        push_task(json, entry, style);
-    });
-    json
+    list(entries, |json, entry| write_task(json, entry, style))
 }
 
 /// A list of group names.
 pub(crate) fn names(names: &[String]) -> Vec<u8> {
-    let mut json = Vec::new();
-    push_list(&mut json, names, |json, name| push_text(json, name));
-    json
+    list(names, |json, name| write_text(json, name))
 }
 
-fn push_count(json: &mut Vec<u8>, count: &Count) {
-    push(json, "{\"group\":");
-    push_text(json, &count.group);
-    push(json, ",\"available\":");
-    push_int(json, count.available);
-    push(json, ",\"claimed\":");
-    push_int(json, count.total - count.available);
-    push(json, ",\"total\":");
-    push_int(json, count.total);
-    json.push(b'}');
+fn write_count(json: &mut Vec<u8>, count: &Count) {
+    let mut group = Object::begin(json);
+    group.text("group", &count.group);
+    group.number("available", count.available);
+    group.number("claimed", count.total - count.available);
+    group.number("total", count.total);
+    group.end();
 }
 
 /// The numbers of one group.
 pub(crate) fn count(count: &Count) -> Vec<u8> {
     let mut json = Vec::new();
-    push_count(&mut json, count);
+    write_count(&mut json, count);
     json
 }
 
 /// The numbers of several groups.
 pub(crate) fn counts(counts: &[Count]) -> Vec<u8> {
+    list(counts, write_count)
+}
+
+fn list<T>(items: &[T], write: impl FnMut(&mut Vec<u8>, &T)) -> Vec<u8> {
     let mut json = Vec::new();
-    push_list(&mut json, counts, push_count);
+    write_array(&mut json, items, write);
     json
 }
 
 /// An update or claim that succeeded; `None` is a claim that found nothing.
 pub(crate) fn success(entries: Option<&[Entry]>, style: Style) -> Vec<u8> {
-    let list = entries.map_or_else(|| b"null".to_vec(), |entries| tasks(entries, style));
+    let list = entries.map_or_else(|| NULL.to_vec(), |entries| tasks(entries, style));
     let mut json = Vec::with_capacity(2 * list.len() + 64);
-    push(&mut json, "{\"tasks\":");
-    json.extend_from_slice(&list);
-    push(&mut json, ",\"Tasks\":");
-    json.extend_from_slice(&list);
-    push(&mut json, ",\"error\":null,\"Error\":null}");
+    let mut answer = Object::begin(&mut json);
+    answer.member("tasks").extend_from_slice(&list);
+    answer.member("Tasks").extend_from_slice(&list);
+    answer.member("error").extend_from_slice(NULL);
+    answer.member("Error").extend_from_slice(NULL);
+    answer.end();
     json
 }
 
 /// An update or claim that was refused.
 pub(crate) fn refusal(refusal: &Refusal) -> Vec<u8> {
-    let mut json = b"{\"tasks\":null,\"Tasks\":null,\"error\":".to_vec();
-    push_refusal(
-        &mut json,
-        refusal,
-        ["changes", "deletes", "depends", "owned", "bugs"],
-    );
+    let mut json = Vec::new();
+    let mut answer = Object::begin(&mut json);
+    answer.member("tasks").extend_from_slice(NULL);
+    answer.member("Tasks").extend_from_slice(NULL);
+    let names = ["changes", "deletes", "depends", "owned", "bugs"];
+    let mut error = Object::begin(answer.member("error"));
+    write_refusal(&mut error, refusal, names);
     // The Go client reads only nulls in the list of bugs; what they say stands beside it.
-    push(&mut json, ",\"messages\":");
-    push_list(&mut json, &refusal.bugs, |json, text| push_text(json, text));
-    push(&mut json, "},\"Error\":");
-    push_refusal(
-        &mut json,
-        refusal,
-        ["Changes", "Deletes", "Depends", "Owned", "Bugs"],
-    );
-    push(&mut json, "}}");
+    write_array(error.member("messages"), &refusal.bugs, |json, text| {
+        write_text(json, text);
+    });
+    error.end();
+    let names = ["Changes", "Deletes", "Depends", "Owned", "Bugs"];
+    let mut error = Object::begin(answer.member("Error"));
+    write_refusal(&mut error, refusal, names);
+    error.end();
+    answer.end();
     json
 }
 
-/// All lists of a refusal, without the closing brace.
-fn push_refusal(json: &mut Vec<u8>, refusal: &Refusal, keys: [&str; 5]) {
+/// All lists of a refusal.
+fn write_refusal(error: &mut Object<'_>, refusal: &Refusal, names: [&'static str; 5]) {
     let Refusal {
         changes,
         deletes,
@@ -194,15 +159,13 @@ fn push_refusal(json: &mut Vec<u8>, refusal: &Refusal, keys: [&str; 5]) {
         owned,
         bugs,
     } = refusal;
-    let [.., bugs_key] = keys;
-    let mut before = '{';
-    for (key, ids) in keys.into_iter().zip([changes, deletes, depends, owned]) {
-        push(json, &format!("{before}\"{key}\":"));
-        push_list(json, ids, |json, id| push_int(json, *id));
-        before = ',';
+    let [.., bugs_name] = names;
+    for (name, ids) in names.into_iter().zip([changes, deletes, depends, owned]) {
+        write_array(error.member(name), ids, |json, id| write_number(json, *id));
     }
-    push(json, &format!(",\"{bugs_key}\":"));
-    push_list(json, bugs, |json, _| push(json, "null"));
+    write_array(error.member(bugs_name), bugs, |json, _| {
+        json.extend_from_slice(NULL);
+    });
 }
 
 #[cfg(test)]

@@ -91,12 +91,14 @@ pub fn write_array<T>(
     into.push(b']');
 }
 
-fn write_number(into: &mut Vec<u8>, value: i64) {
+/// Appends a whole number.
+pub fn write_number(into: &mut Vec<u8>, value: i64) {
     // Numbers are always JSON, and a vector takes whatever is written to it.
     serde_json::to_writer(into, &value).unwrap_or_default();
 }
 
-fn write_text(into: &mut Vec<u8>, text: &str) {
+/// Appends a text.
+pub fn write_text(into: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes()) {
         into.reserve(text.len() + 2);
         into.push(b'"');
@@ -126,8 +128,12 @@ fn is_plain(text: &[u8]) -> bool {
             & HIGHEST
     };
     let (words, rest) = text.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
+    // The last eight may have been looked at before; fewer are filled up.
+    let last = text.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [b' '; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    });
     let odd_ones = words
         .iter()
         .fold(odd(u64::from_ne_bytes(last)), |odd_ones, word| {

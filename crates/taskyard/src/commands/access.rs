@@ -13,22 +13,17 @@ use serde_json::json;
 use taskyard_client::taskcluster::{
     Auth, Client, ClientDefinition, ClientWithToken, Role, RoleDefinition,
 };
-use taskyard_client::{Credentials, Options, Timestamp, from_now};
+use taskyard_client::{Timestamp, from_now};
 use taskyard_engine::clock::Clock;
+
+use super::target::Target;
 
 /// Options of `taskyard access`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CREDENTIALS)]
 pub(crate) struct Args {
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TASKCLUSTER_ROOT_URL",
-        global = true,
-        default_value = "http://127.0.0.1:8080"
-    )]
-    root_url: String,
+    #[command(flatten)]
+    target: Target,
 
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -145,8 +140,7 @@ enum Roles {
 
 /// Does one action.
 pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
-    let mut options = Options::new(&args.root_url);
-    options.credentials = Credentials::from_env()?;
+    let options = args.target.options()?;
     let auth = Auth::new(options)?;
     let json = args.json;
     match args.action {

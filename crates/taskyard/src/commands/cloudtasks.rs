@@ -17,20 +17,14 @@ use taskyard_client::{Credentials, Options as ServerOptions};
 
 use place::Place;
 
+use super::target::Target;
+
 /// Options of `taskyard cloudtasks`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TASKCLUSTER_ROOT_URL",
-        global = true,
-        help_heading = WHERE,
-        default_value = "http://127.0.0.1:8080"
-    )]
-    root_url: String,
+    #[command(flatten, next_help_heading = WHERE)]
+    target: Target,
 
     /// Address of another service that speaks Cloud Tasks, instead of --root-url
     #[arg(
@@ -119,12 +113,11 @@ pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let (address, token) = if let Some(endpoint) = args.endpoint {
         (endpoint, given.map(TokenSource::fixed))
     } else {
-        let credentials = Credentials::from_env()?;
-        let mut options = ServerOptions::new(&args.root_url);
-        options.credentials.clone_from(&credentials);
-        events = Some(options);
-        let own = credentials.map(own_token);
-        (args.root_url, given.map(TokenSource::fixed).or(own))
+        let server = args.target.options()?;
+        let address = server.root_url.clone();
+        let own = server.credentials.clone().map(own_token);
+        events = Some(server);
+        (address, given.map(TokenSource::fixed).or(own))
     };
     let mut options = Options::at(address);
     options.token = token;

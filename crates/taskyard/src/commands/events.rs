@@ -11,21 +11,15 @@ use taskyard_client::taskcluster::exchange::{
     NotifyEvents, PurgeCacheEvents, QueueEvents, TreeherderEvents, WorkerManagerEvents,
 };
 use taskyard_client::taskcluster::{Binding, EventMessage, Events, Heard};
-use taskyard_client::{Credentials, Options};
+
+use super::target::Target;
 
 /// Options of `taskyard events`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CREDENTIALS)]
 pub(crate) struct Args {
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TASKCLUSTER_ROOT_URL",
-        global = true,
-        default_value = "http://127.0.0.1:8080"
-    )]
-    root_url: String,
+    #[command(flatten)]
+    target: Target,
 
     #[command(subcommand)]
     action: Action,
@@ -76,8 +70,7 @@ pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
             count,
             json,
         } => {
-            let mut options = Options::new(&args.root_url);
-            options.credentials = Credentials::from_env()?;
+            let options = args.target.options()?;
             let bindings = bindings(&exchanges, &patterns)?;
             let mut subscription = Events::new(options)?.subscribe(&bindings)?;
             if let Some(after) = after {

@@ -7,6 +7,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod stack;
 pub(crate) mod stacks;
+mod target;
 pub(crate) mod taskstore;
 pub(crate) mod worker;
 

@@ -10,24 +10,17 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
 use taskyard_client::stacks::{ClusterToken, ClusterTokens, NewClusterToken};
-use taskyard_client::{Credentials, Options};
 
 use super::access::moment;
+use super::target::Target;
 use crate::pipeline_file;
 
 /// Options of `taskyard stacks`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CREDENTIALS)]
 pub(crate) struct Args {
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TASKCLUSTER_ROOT_URL",
-        global = true,
-        default_value = "http://127.0.0.1:8080"
-    )]
-    root_url: String,
+    #[command(flatten)]
+    target: Target,
 
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -88,8 +81,7 @@ enum Tokens {
 
 /// Does one action.
 pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
-    let mut options = Options::new(&args.root_url);
-    options.credentials = Credentials::from_env()?;
+    let options = args.target.options()?;
     match args.action {
         Action::Build {
             file,

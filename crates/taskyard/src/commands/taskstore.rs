@@ -9,23 +9,16 @@ use clap::Subcommand;
 use taskyard_client::taskstore::{
     Available, Claim, Listing, NewTask, Stats, Task, Taskstore, Update,
 };
-use taskyard_client::{Credentials, Options};
 
+use super::target::Target;
 use crate::config::any_duration as duration;
 
 /// Options of `taskyard taskstore`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CREDENTIALS)]
 pub(crate) struct Args {
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TASKCLUSTER_ROOT_URL",
-        global = true,
-        default_value = "http://127.0.0.1:8080"
-    )]
-    root_url: String,
+    #[command(flatten)]
+    target: Target,
 
     /// Address of a listener that serves taskstore alone, instead of --root-url
     #[arg(
@@ -130,8 +123,7 @@ enum Action {
 
 /// Does one action.
 pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
-    let mut options = Options::new(&args.root_url);
-    options.credentials = Credentials::from_env()?;
+    let options = args.target.options()?;
     let store = match &args.taskstore_url {
         Some(url) => Taskstore::at(url, options)?,
         None => Taskstore::new(options)?,
