@@ -7,16 +7,14 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::handler::Handler;
-use crate::server::{ROOT, Server, TOKEN, soon, taskyard, tomorrow};
+use super::handler::Handler;
+use super::tomorrow;
+use crate::server::{ROOT, Server, TOKEN, soon, taskyard, taskyard_as_root};
 
 /// `taskyard cloudtasks` as the root client.
 fn cloudtasks(server: &Server) -> Command {
-    let mut command = taskyard();
-    command
-        .args(["cloudtasks", "--root-url", &server.url])
-        .env("TASKCLUSTER_CLIENT_ID", ROOT)
-        .env("TASKCLUSTER_ACCESS_TOKEN", TOKEN);
+    let mut command = taskyard_as_root();
+    command.args(["cloudtasks", "--root-url", &server.url]);
     command
 }
 
@@ -91,7 +89,7 @@ impl Tail {
 }
 
 async fn start(folder: &Path) -> Server {
-    Server::start(&folder.join("data")).await
+    super::start(&folder.join("data")).await
 }
 
 #[tokio::test]

@@ -1,67 +1,34 @@
 //! `taskyard stacks` and `taskyard stack` against a server: what people type, and what comes of it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "what the tests stand on fails a test by panicking"
-)]
-
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use taskyard_client::taskcluster::Queue;
-use taskyard_client::{Credentials, Options};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Nothing in these tests takes longer, unless it hangs.
-const PATIENCE: Duration = Duration::from_mins(2);
-const ROOT: &str = "static/taskcluster/root";
-const TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
+use crate::server::{Server, soon, taskyard, taskyard_as_root};
 
-struct Server {
-    _process: Child,
-    url: String,
+/// A server that asks for credentials, and a folder for it and for files.
+struct House {
+    server: Server,
     folder: TempDir,
 }
 
-impl Server {
+impl House {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = taskyard()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("data"))
-            .env("TASKYARD_ROOT_ACCESS_TOKEN", TOKEN)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let first = soon(lines.next_line())
-            .await
-            .unwrap()
-            .expect("the server ended at once");
-        let url = first
-            .strip_prefix("listening on ")
-            .expect(&first)
-            .to_owned();
-        Server {
-            _process: process,
-            url,
-            folder,
-        }
+        let server = Server::start(&folder.path().join("data"), &[]).await;
+        House { server, folder }
     }
 
     fn stacks(&self, arguments: &[&str]) -> Command {
-        let mut command = taskyard();
+        let mut command = taskyard_as_root();
         command
-            .args(["stacks", "--root-url", &self.url])
-            .args(arguments)
-            .env("TASKCLUSTER_CLIENT_ID", ROOT)
-            .env("TASKCLUSTER_ACCESS_TOKEN", TOKEN);
+            .args(["stacks", "--root-url", &self.server.url])
+            .args(arguments);
         command
     }
 
@@ -92,7 +59,7 @@ impl Server {
     fn stack(&self, token: &str, queue: &str, arguments: &[&str]) -> Child {
         let mut command = taskyard();
         command
-            .args(["stack", "--endpoint", &format!("{}/v3", self.url)])
+            .args(["stack", "--endpoint", &format!("{}/v3", self.server.url)])
             .args(["--queue", queue, "--poll", "200ms", "--work-dir"])
             .arg(self.folder.path().join("work"))
             .args(arguments)
@@ -109,8 +76,7 @@ impl Server {
     }
 
     fn queue(&self) -> Queue {
-        let options = Options::new(&self.url).with_credentials(Credentials::new(ROOT, TOKEN));
-        Queue::new(options).unwrap()
+        Queue::new(self.server.options_of_root()).unwrap()
     }
 
     async fn artifact(&self, task_id: &str, name: &str) -> String {
@@ -123,24 +89,6 @@ impl Server {
     }
 }
 
-fn taskyard() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_taskyard"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("TASKYARD_") || name.starts_with("TASKCLUSTER_") {
-            command.env_remove(&*name);
-        }
-    }
-    command.kill_on_drop(true);
-    command
-}
-
-async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event)
-        .await
-        .expect("this should have happened by now")
-}
-
 /// The lines of JSON that were printed.
 fn lines(output: &Output) -> Vec<Value> {
     let text = std::str::from_utf8(&output.stdout).unwrap();
@@ -151,8 +99,8 @@ fn lines(output: &Output) -> Vec<Value> {
 
 #[tokio::test]
 async fn tokens_are_made_listed_and_revoked() {
-    let server = Server::start().await;
-    let made = server
+    let house = House::start().await;
+    let made = house
         .done(&[
             "token",
             "create",
@@ -163,33 +111,33 @@ async fn tokens_are_made_listed_and_revoked() {
         ])
         .await;
     let token = made.trim().strip_prefix("BUILDKITE_AGENT_TOKEN=").unwrap();
-    let listed = server.done(&["token", "list"]).await;
+    let listed = house.done(&["token", "list"]).await;
     assert!(
         listed.contains("\tgpu\tfor ever\tfor the lab\n") && !listed.contains(token),
         "{listed}"
     );
     let id = listed.split('\t').next().unwrap();
-    server.done(&["token", "revoke", id]).await;
-    assert_eq!(server.done(&["token", "list"]).await, "");
-    let again = server.ask(&["token", "revoke", id]).await;
+    house.done(&["token", "revoke", id]).await;
+    assert_eq!(house.done(&["token", "list"]).await, "");
+    let again = house.ask(&["token", "revoke", id]).await;
     assert_eq!(again.status.code(), Some(2));
 
-    let mut refused = server.stack(token, "gpu", &[]);
+    let mut refused = house.stack(token, "gpu", &[]);
     assert!(!soon(refused.wait()).await.unwrap().success());
 }
 
 #[tokio::test]
 async fn a_bad_pipeline_is_refused_with_its_line_and_makes_nothing() {
-    let server = Server::start().await;
-    let file = server.file("p.yml", "steps:\n  - comand: make\n");
-    let refused = server.ask(&["build", &file]).await;
+    let house = House::start().await;
+    let file = house.file("p.yml", "steps:\n  - comand: make\n");
+    let refused = house.ask(&["build", &file]).await;
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(
         said.contains(":2:5: unknown key `comand`") && said.contains("did you mean `command`?"),
         "{said}"
     );
-    let missing = server.ask(&["build", "/no/such/file.yml"]).await;
+    let missing = house.ask(&["build", "/no/such/file.yml"]).await;
     assert_eq!(missing.status.code(), Some(2));
 }
 
@@ -217,15 +165,15 @@ steps:
 
 #[tokio::test]
 async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
-    let server = Server::start().await;
-    let token = server.token("default").await;
-    let stack = server.stack(
+    let house = House::start().await;
+    let token = house.token("default").await;
+    let stack = house.stack(
         &token,
         "default",
         &["--concurrency", "2", "--tag", "os=linux"],
     );
-    let file = server.file("demo.yml", PIPELINE);
-    let built = server.ask(&["--json", "build", &file, "--wait"]).await;
+    let file = house.file("demo.yml", PIPELINE);
+    let built = house.ask(&["--json", "build", &file, "--wait"]).await;
     assert_eq!(built.status.code(), Some(0), "{built:?}");
     let ended = lines(&built);
     let states: Vec<(&str, &str)> = ended
@@ -243,14 +191,14 @@ async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
 
     let task = |at: usize| ended[at]["taskId"].as_str().unwrap();
     for log in ["public/logs/live.log", "public/logs/live_backing.log"] {
-        let text = server.artifact(task(0), log).await;
+        let text = house.artifact(task(0), log).await;
         assert!(text.contains("\nhello demo\n"), "{log}: {text}");
     }
     assert_eq!(
-        server.artifact(task(0), "out/made.txt").await,
+        house.artifact(task(0), "out/made.txt").await,
         "hello demo\n"
     );
-    let flaky = server.queue().status(task(1)).await.unwrap();
+    let flaky = house.queue().status(task(1)).await.unwrap();
     let reasons: Vec<_> = flaky
         .runs
         .iter()
@@ -274,13 +222,13 @@ async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
 
 #[tokio::test]
 async fn a_build_that_fails_says_so_and_what_depends_on_it_is_not_run() {
-    let server = Server::start().await;
-    let token = server.token("ci").await;
-    let _stack = server.stack(&token, "ci", &[]);
+    let house = House::start().await;
+    let token = house.token("ci").await;
+    let _stack = house.stack(&token, "ci", &[]);
     let text = "agents: [queue=ci]\nsteps:\n  - {key: a, command: exit 3}\n  \
                 - {key: b, depends_on: a, command: 'true'}\n";
-    let file = server.file("fails.yml", text);
-    let built = server.ask(&["--json", "build", &file, "--wait"]).await;
+    let file = house.file("fails.yml", text);
+    let built = house.ask(&["--json", "build", &file, "--wait"]).await;
     assert_eq!(built.status.code(), Some(1), "{built:?}");
     let ended = lines(&built);
     let states: Vec<(&str, &str)> = ended
@@ -288,7 +236,7 @@ async fn a_build_that_fails_says_so_and_what_depends_on_it_is_not_run() {
         .map(|it| (it["label"].as_str().unwrap(), it["state"].as_str().unwrap()))
         .collect();
     assert_eq!(states, [("a", "failed"), ("b", "unscheduled")]);
-    let log = server
+    let log = house
         .artifact(ended[0]["taskId"].as_str().unwrap(), "public/logs/live.log")
         .await;
     assert!(log.contains("the command exited with 3"), "{log}");
@@ -296,16 +244,16 @@ async fn a_build_that_fails_says_so_and_what_depends_on_it_is_not_run() {
 
 #[tokio::test]
 async fn a_job_that_is_cancelled_is_stopped_and_the_stack_goes_on() {
-    let server = Server::start().await;
-    let token = server.token("default").await;
-    let _stack = server.stack(&token, "default", &[]);
-    let began = server.folder.path().join("began");
+    let house = House::start().await;
+    let token = house.token("default").await;
+    let _stack = house.stack(&token, "default", &[]);
+    let began = house.folder.path().join("began");
     let text = format!(
         "steps: [{{command: 'touch {}; sleep 1000'}}]",
         began.display()
     );
-    let file = server.file("long.yml", &text);
-    let built = server.ask(&["--json", "build", &file]).await;
+    let file = house.file("long.yml", &text);
+    let built = house.ask(&["--json", "build", &file]).await;
     let task_id = lines(&built)[0]["taskId"].as_str().unwrap().to_owned();
     soon(async {
         while !began.exists() {
@@ -313,11 +261,11 @@ async fn a_job_that_is_cancelled_is_stopped_and_the_stack_goes_on() {
         }
     })
     .await;
-    server.queue().cancel_task(&task_id).await.unwrap();
+    house.queue().cancel_task(&task_id).await.unwrap();
     // There is room for one job only.
-    let next = server.file("next.yml", "steps: [{command: 'true'}]");
-    let built = server.ask(&["build", &next, "--wait"]).await;
+    let next = house.file("next.yml", "steps: [{command: 'true'}]");
+    let built = house.ask(&["build", &next, "--wait"]).await;
     assert_eq!(built.status.code(), Some(0), "{built:?}");
-    let status = server.queue().status(&task_id).await.unwrap();
+    let status = house.queue().status(&task_id).await.unwrap();
     assert_eq!(status.runs[0].reason_resolved.as_deref(), Some("canceled"));
 }

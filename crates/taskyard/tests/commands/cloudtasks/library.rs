@@ -9,14 +9,15 @@ use taskyard_client::cloudtasks::{
     QueueState, RateLimits, RetryConfig, Task, TokenSource, UriOverride, Version, View,
 };
 
-use crate::handler::Handler;
-use crate::server::{ROOT, Server, TOKEN, soon, tomorrow};
+use super::handler::Handler;
+use super::{start, tomorrow};
+use crate::server::{ROOT, Server, TOKEN, soon};
 
 const PLACE: &str = "projects/p/locations/l";
 const VERSIONS: [Version; 3] = [Version::V2, Version::V2Beta3, Version::V2Beta2];
 
 async fn dev(folder: &Path) -> Server {
-    Server::dev(&folder.join("data"), "127.0.0.1:0").await
+    Server::start(&folder.join("data"), &["--dev"]).await
 }
 
 fn client(server: &Server, version: Version) -> CloudTasks {
@@ -403,7 +404,7 @@ async fn a_read_waits_for_a_server_that_comes_back_and_a_creation_does_not() {
     assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
     let (reader, name) = (client.clone(), queue.name.clone());
     let read = tokio::spawn(async move { reader.get_queue(&name).await });
-    let _server = Server::dev(&folder.path().join("data"), &address).await;
+    let _server = Server::start_at(&address, &folder.path().join("data"), &["--dev"]).await;
     let found = soon(read).await.unwrap().unwrap();
     assert_eq!(found.name, queue.name);
     let tasks = client
@@ -417,7 +418,7 @@ async fn a_read_waits_for_a_server_that_comes_back_and_a_creation_does_not() {
 #[tokio::test]
 async fn a_refusal_tells_who_is_asked_for_and_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data")).await;
+    let server = start(&folder.path().join("data")).await;
     let stranger = client(&server, Version::V2);
     let queue = Queue::named(PLACE, "q");
     let refused = stranger.create_queue(PLACE, &queue).await.unwrap_err();

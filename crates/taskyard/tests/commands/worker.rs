@@ -1,10 +1,5 @@
 //! What `taskyard worker` refuses before it claims anything.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what the tests stand on fails a test by panicking"
-)]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::server::{PATIENCE, Server, taskyard};
+use super::{start, start_alone};
+use crate::server::{Server, soon, taskyard};
 
 /// Runs an action; its exit code, output and messages.
 async fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -10,10 +11,7 @@ async fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String, Strin
     command
         .args(["taskstore", "--root-url", &server.url])
         .args(arguments);
-    let output = tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .unwrap()
-        .unwrap();
+    let output = soon(command.output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (
         output.status.code(),
@@ -31,7 +29,7 @@ async fn output(server: &Server, arguments: &[&str]) -> String {
 #[tokio::test]
 async fn tasks_are_added_claimed_updated_and_deleted_from_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = start(folder.path()).await;
     assert_eq!(
         output(&server, &["add", "map", "a", "b\tc"]).await,
         "1\tmap\ta\n2\tmap\tb\\tc\n"
@@ -82,13 +80,13 @@ async fn tasks_are_added_claimed_updated_and_deleted_from_the_command_line() {
 #[tokio::test]
 async fn taskstore_is_alone_at_the_root_of_its_own_listener() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let alone = ["--taskstore-url", &server.alone];
-    output(&server, &[&alone[..], &["add", "map", "a"]].concat()).await;
+    let (server, alone) = start_alone(folder.path()).await;
+    let there = ["--taskstore-url", &alone];
+    output(&server, &[&there[..], &["add", "map", "a"]].concat()).await;
     for (url, status) in [
-        (format!("{}/groups", server.alone), 200),
+        (format!("{alone}/groups"), 200),
         (format!("{}/taskstore/groups", server.url), 200),
-        (format!("{}/taskstore/groups", server.alone), 404),
+        (format!("{alone}/taskstore/groups"), 404),
         (format!("{}/groups", server.url), 404),
         (format!("{}/taskstore", server.url), 404),
         (format!("{}/taskstored/groups", server.url), 404),
@@ -111,10 +109,7 @@ async fn without_a_value_taskstore_listens_at_its_usual_port_of_this_machine() {
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder.path());
     let output = command.arg("--taskstore-listen").output();
-    let output = tokio::time::timeout(PATIENCE, output)
-        .await
-        .unwrap()
-        .unwrap();
+    let output = soon(output).await.unwrap();
     let messages = String::from_utf8(output.stderr).unwrap();
     let expected = "cannot listen on 127.0.0.1:8048; choose another --taskstore-listen";
     assert!(messages.contains(expected), "{messages}");
@@ -131,10 +126,7 @@ async fn a_server_for_everybody_is_not_offered_beyond_this_machine() {
         "--taskstore-listen",
         "0.0.0.0",
     ]);
-    let output = tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .unwrap()
-        .unwrap();
+    let output = soon(command.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(2));
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(messages.contains("0.0.0.0:8048"), "{messages}");

@@ -10,8 +10,9 @@ use taskyard_client::taskstore::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::mapreduce::count_words;
-use crate::server::{PATIENCE, Server};
+use super::mapreduce::count_words;
+use super::{start, start_alone};
+use crate::server::soon;
 
 const HELD: Listing = Listing {
     limit: 0,
@@ -30,15 +31,13 @@ async fn renewed(store: &Taskstore, group: &str, before: i64) -> i64 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, renewal)
-        .await
-        .expect("the claim is renewed")
+    soon(renewal).await
 }
 
 #[tokio::test]
 async fn words_are_counted_right_though_a_worker_breaks_down() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = start(folder.path()).await;
     let texts: Vec<String> = (0..12)
         .map(|n| format!("each text has {n} and word{}", n % 4))
         .collect();
@@ -62,7 +61,7 @@ async fn words_are_counted_right_though_a_worker_breaks_down() {
 #[tokio::test]
 async fn a_worker_keeps_its_task_for_as_long_as_the_handler_takes() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = start(folder.path()).await;
     let store = Taskstore::new(server.options()).unwrap();
     store
         .update(Update::new().add_task(NewTask::new("in", "x")))
@@ -98,7 +97,7 @@ async fn a_worker_keeps_its_task_for_as_long_as_the_handler_takes() {
 #[tokio::test]
 async fn a_handler_that_fails_gets_its_task_again_until_it_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = start(folder.path()).await;
     let store = Taskstore::new(server.options()).unwrap();
     store
         .update(Update::new().add_task(NewTask::new("in", "x")))
@@ -124,8 +123,8 @@ async fn a_handler_that_fails_gets_its_task_again_until_it_is_given_up() {
 #[tokio::test]
 async fn a_worker_stops_when_it_is_told_to_and_waits_for_tasks_until_then() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let store = Taskstore::at(&server.alone, server.options()).unwrap();
+    let (server, alone) = start_alone(folder.path()).await;
+    let store = Taskstore::at(&alone, server.options()).unwrap();
     let stop = CancellationToken::new();
     let worker = store.worker("in").or("in2").until(stop.clone());
     let working = worker.run(async |task: taskyard_client::taskstore::Task| {
@@ -145,7 +144,7 @@ async fn a_worker_stops_when_it_is_told_to_and_waits_for_tasks_until_then() {
 #[tokio::test]
 async fn refusals_carry_what_stood_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = start(folder.path()).await;
     let store = Taskstore::new(server.options()).unwrap();
     let other = store.with_id(store.id() ^ 1);
     store
@@ -186,7 +185,7 @@ async fn refusals_carry_what_stood_in_the_way() {
 fn the_blocking_client_works_without_a_runtime_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(Server::start(folder.path()));
+    let server = runtime.block_on(start(folder.path()));
     let store = blocking::Taskstore::new(server.options()).unwrap();
     let adds = (0..5).fold(Update::new(), |update, n| {
         update.add_task(NewTask::new("in", n.to_string()))

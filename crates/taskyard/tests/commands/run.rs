@@ -1,12 +1,5 @@
 //! `taskyard run`, as somebody at a shell uses it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what the tests stand on fails a test by panicking"
-)]
-
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
