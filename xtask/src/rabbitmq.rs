@@ -19,7 +19,7 @@ pub(crate) struct RabbitMq {
     url: String,
     control: PathBuf,
     // Fields are dropped in order: the broker before its port mapper, both before the folder.
-    _broker: Service,
+    broker: Service,
     _port_mapper: Service,
     _folder: Folder,
 }
@@ -81,7 +81,7 @@ impl RabbitMq {
         Ok(Self {
             url: format!("amqp://guest:guest@127.0.0.1:{amqp}/%2f"),
             control,
-            _broker: broker,
+            broker,
             _port_mapper: port_mapper,
             _folder: folder,
         })
@@ -90,6 +90,11 @@ impl RabbitMq {
     /// A program that, called with `stop` or `start`, stops the broker and starts it again.
     pub(crate) fn control(&self) -> &Path {
         &self.control
+    }
+
+    /// Keeps the broker to one processor.
+    pub(crate) fn keep_to(&self, processor: usize) -> Result<()> {
+        self.broker.keep_to(processor)
     }
 
     /// How to connect as administrator.

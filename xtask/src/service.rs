@@ -75,6 +75,12 @@ impl Service {
         }
     }
 
+    /// Keeps it to one processor.
+    pub(crate) fn keep_to(&self, processor: usize) -> Result<()> {
+        let (processor, pid) = (processor.to_string(), self.child.id().to_string());
+        step::output(Command::new("taskset").args(["-acp", &processor, &pid])).map(drop)
+    }
+
     fn stop(&mut self) -> Result<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
