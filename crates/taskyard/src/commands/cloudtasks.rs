@@ -23,6 +23,10 @@ use super::target::Target;
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
+    /// Print one JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+
     #[command(flatten, next_help_heading = WHERE)]
     target: Target,
 
@@ -68,10 +72,6 @@ pub(crate) struct Args {
         default_value = "here"
     )]
     location: String,
-
-    /// Print one JSON object a line
-    #[arg(long, global = true)]
-    json: bool,
 
     #[command(subcommand)]
     action: Action,
