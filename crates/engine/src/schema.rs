@@ -7,6 +7,7 @@ pub const MIGRATIONS: &[Migration] = &[
     TABLES,
     TASK_NUMBERS,
     TASK_LISTINGS,
+    LISTS,
     LEAVING,
     TASK_QUEUES,
     GROUP_NUMBERS,
@@ -164,6 +165,16 @@ ALTER TABLE tasks ADD COLUMN outline {text} NOT NULL DEFAULT '';
 -- order, which the order of random ids would scatter.
 DROP INDEX tasks_by_group;
 CREATE INDEX tasks_by_group ON tasks (task_group_id, number);
+",
+};
+
+const LISTS: Migration = Migration {
+    component: "engine",
+    id: 4,
+    name: "runs and events are stored as lists",
+    sql: "
+-- Nothing is rewritten: objects are still read. Earlier releases, which could not read what is
+-- stored from here on, do not open this database any more.
 ",
 };
 

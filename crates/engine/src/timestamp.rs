@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use taskyard_store::{Column, Error, Row, Value};
 
@@ -52,30 +52,33 @@ impl Timestamp {
 
     /// `2026-03-01T10:00:00.123Z`; the microseconds are cut off.
     pub fn to_iso(self) -> String {
+        self.with_iso(str::to_owned)
+    }
+
+    /// Hands what [`Timestamp::to_iso`] says to `say`, without a text of its own: every answer and
+    /// every message tells several moments.
+    pub fn with_iso<T>(self, say: impl FnOnce(&str) -> T) -> T {
         let utc = self.to_utc();
         let year = match u32::try_from(utc.year()) {
             Ok(year) if year <= 9999 => year,
-            _ => return utc.to_rfc3339_opts(SecondsFormat::Millis, true),
+            _ => return say(&utc.to_rfc3339_opts(SecondsFormat::Millis, true)),
         };
-        // Every answer and every message tells several moments, so this goes without a formatter
-        // and without growing a text by single characters.
-        let mut text = *b"YYYY-MM-DDTHH:MM:SS.mmmZ";
-        for (places, number) in [
-            (0..4, year),
-            (5..7, utc.month()),
-            (8..10, utc.day()),
-            (11..13, utc.hour()),
-            (14..16, utc.minute()),
-            (17..19, utc.second()),
-            (20..23, utc.timestamp_subsec_millis()),
-        ] {
-            let mut rest = number;
-            for digit in text.get_mut(places).unwrap_or_default().iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        }
-        String::from_utf8(text.to_vec()).unwrap_or_default()
+        let second_of_day = self.0.div_euclid(1_000_000).rem_euclid(86_400) as u32;
+        let millis = self.millis().rem_euclid(1000) as u32;
+        let [c1, c2] = digits(year / 100);
+        let [y1, y2] = digits(year % 100);
+        let [m1, m2] = digits(utc.month());
+        let [d1, d2] = digits(utc.day());
+        let [h1, h2] = digits(second_of_day / 3600);
+        let [n1, n2] = digits(second_of_day / 60 % 60);
+        let [s1, s2] = digits(second_of_day % 60);
+        let [f1, f2] = digits(millis / 10);
+        let f3 = b'0' + (millis % 10) as u8;
+        let text = [
+            c1, c2, y1, y2, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2,
+            b'.', f1, f2, f3, b'Z',
+        ];
+        say(std::str::from_utf8(&text).unwrap_or_default())
     }
 
     /// This moment in the calendar. Moments outside of chrono's range (±262,000 years) become its
@@ -87,6 +90,11 @@ impl Timestamp {
             DateTime::<Utc>::MAX_UTC
         })
     }
+}
+
+/// The two digits of a number below 100.
+fn digits(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 impl From<DateTime<Utc>> for Timestamp {

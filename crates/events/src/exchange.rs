@@ -39,6 +39,9 @@ pub struct Word {
     pub longest: usize,
 }
 
+/// Room for the routing key of a message about a task.
+const USUAL: usize = 160;
+
 /// What stands for a word that a message does not have.
 pub const ABSENT: &str = "_";
 
@@ -77,17 +80,16 @@ impl Exchange {
     /// # Errors
     /// See [`KeyError`].
     pub fn routing_key(&self, values: &[(&str, &str)]) -> Result<String, KeyError> {
-        let mut key = String::new();
+        let mut key = String::with_capacity(USUAL);
         for (at, word) in self.key.iter().enumerate() {
             if at > 0 {
                 key.push('.');
             }
-            let given = values.iter().find(|(name, _)| *name == word.name);
-            let value = match (word.constant, given) {
-                (Some(constant), _) => constant,
-                (None, Some((_, value))) => value,
-                (None, None) if word.required => return Err(KeyError::Missing(word.name)),
-                (None, None) => ABSENT,
+            let given = || values.iter().find(|(name, _)| *name == word.name);
+            let value = match word.constant.or_else(|| given().map(|(_, value)| *value)) {
+                Some(value) => value,
+                None if word.required => return Err(KeyError::Missing(word.name)),
+                None => ABSENT,
             };
             word.check(value)?;
             key.push_str(value);
@@ -197,7 +199,7 @@ impl Word {
                 longest: self.longest,
             });
         }
-        if !self.multiple && value.contains('.') {
+        if !self.multiple && value.as_bytes().contains(&b'.') {
             return Err(KeyError::Dotted {
                 name: self.name,
                 value: value.to_owned(),

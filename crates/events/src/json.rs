@@ -1,4 +1,4 @@
-//! JSON objects, written where there is one for every request or event.
+//! JSON objects and lists, written where there is one for every request or event.
 //!
 //! A general serializer looks at each byte of each name and text in turn; most of a status is names,
 //! and ids that need no escaping. What is not text goes through `serde_json` all the same.
@@ -28,6 +28,7 @@ impl<'t> Object<'t> {
     }
 
     /// A member that is a text.
+    #[inline]
     pub fn text(&mut self, name: &'static str, value: &str) {
         write_text(self.member(name), value);
     }
@@ -62,6 +63,7 @@ impl<'t> Object<'t> {
     }
 
     /// A member whose value is appended, as JSON, to what this returns.
+    #[inline] // where the name's length is known, which makes copying it a move or two
     pub fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
         self.into.reserve(name.len() + 4);
         if !self.is_empty {
@@ -71,6 +73,70 @@ impl<'t> Object<'t> {
         self.into.push(b'"');
         self.into.extend_from_slice(name.as_bytes());
         self.into.extend_from_slice(b"\":");
+        self.into
+    }
+}
+
+/// A list that is being written whose items each have a place of their own, as the members of an
+/// object have a name: shorter, and read without comparing names.
+#[derive(Debug)]
+pub struct List<'t> {
+    into: &'t mut Vec<u8>,
+    is_empty: bool,
+    skipped: usize,
+}
+
+impl<'t> List<'t> {
+    /// Begins a list at the end of `into`.
+    pub fn begin(into: &'t mut Vec<u8>) -> Self {
+        into.push(b'[');
+        List {
+            into,
+            is_empty: true,
+            skipped: 0,
+        }
+    }
+
+    /// Ends the list. What was left out at its end is not written.
+    pub fn end(self) {
+        self.into.push(b']');
+    }
+
+    /// An item that is appended, as JSON, to what this returns.
+    pub fn item(&mut self) -> &mut Vec<u8> {
+        for _ in 0..std::mem::take(&mut self.skipped) {
+            self.next().extend_from_slice(b"null");
+        }
+        self.next()
+    }
+
+    /// Leaves an item out: it is `null` if others follow.
+    pub fn skip(&mut self) {
+        self.skipped += 1;
+    }
+
+    /// An item that is a text.
+    pub fn text(&mut self, value: &str) {
+        write_text(self.item(), value);
+    }
+
+    /// An item that is a whole number.
+    pub fn number(&mut self, value: i64) {
+        write_number(self.item(), value);
+    }
+
+    /// An item that `write` appends, if there is one.
+    pub fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+        match value {
+            Some(value) => write(self.item(), value),
+            None => self.skip(),
+        }
+    }
+
+    fn next(&mut self) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.is_empty) {
+            self.into.push(b',');
+        }
         self.into
     }
 }
@@ -177,6 +243,22 @@ mod tests {
         for odd in [&b"\""[..], b"\\", b"\n", b"\0", b"1234567\t", b"12345678\""] {
             assert!(!is_plain(odd), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn what_a_list_leaves_out_is_null_unless_nothing_follows() {
+        let mut into = Vec::new();
+        let mut list = List::begin(&mut into);
+        list.skip();
+        list.text("a");
+        list.maybe(None, write_number);
+        list.maybe(Some(-1), write_number);
+        list.number(2);
+        list.skip();
+        list.maybe(None, write_text);
+        list.end();
+        List::begin(&mut into).end();
+        assert_eq!(into, br#"[null,"a",null,-1,2][]"#);
     }
 
     #[test]

@@ -38,6 +38,8 @@ const HEARD_EVERY: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Messages that may wait for the broker's word at once.
 const WINDOW: usize = 1024;
+/// After so many messages it is asked what the broker has taken: it answers for many at once.
+const ASK_AFTER: usize = 32;
 /// Events that are read at once.
 const PORTION: usize = 500;
 /// How long events are gathered while they come one after the other: to look for the few of each
@@ -341,7 +343,9 @@ impl Relay {
                     Some(outcome) => is_taken(outcome?)?,
                     None => sent.push_back(Sent::Message(publishing)),
                 }
-                self.confirm_ready(&mut sent)?;
+                if sent.len().is_multiple_of(ASK_AFTER) {
+                    self.confirm_ready(&mut sent)?;
+                }
             }
             sent.push_back(Sent::Upto(frontier.position));
             metrics::counter!("taskyard_events_published_total").increment(published);

@@ -287,6 +287,7 @@ impl Yard {
                     outline: Outline::of(&wanted.definition)
                         .to_text()
                         .expect("an outline"),
+                    notice: String::new(),
                     task_queue_id: wanted.task_queue.to_owned(),
                     scheduler_id: "-".to_owned(),
                     project_id: "none".to_owned(),

@@ -12,7 +12,7 @@ use taskyard_events::json::{Object, write_array};
 use taskyard_store::Key;
 
 use super::Queue;
-use super::status::{room_for, write_status};
+use super::status::{put_time, room_for, write_status};
 use super::tasks::{load, queue_parameters, task_key};
 use crate::call::Call;
 use crate::error::ApiError;
@@ -64,7 +64,7 @@ impl<'a> ClaimBody<'a> {
         body.number("runId", self.run_id as i64);
         body.text("workerGroup", &self.worker.group);
         body.text("workerId", &self.worker.id);
-        body.text("takenUntil", &self.taken_until.to_iso());
+        put_time(&mut body, "takenUntil", self.taken_until);
         if let Some(definition) = self.definition {
             body.json("task", definition);
         }

@@ -10,6 +10,7 @@ use taskyard_engine::Timestamp;
 use taskyard_engine::stacks::Outline;
 use taskyard_engine::task::{NewTask, Priority, Requires};
 
+use super::facts;
 use super::status::split_queue_id;
 use crate::date_time;
 use crate::error::ApiError;
@@ -159,6 +160,8 @@ impl<'a> Definition<'a> {
         let outline = Outline::of(self.body)
             .to_text()
             .map_err(ApiError::internal)?;
+        let notice = facts::notice(list(self.body, "routes"), self.body.get("tags"))
+            .map_err(ApiError::internal)?;
         Ok(NewTask {
             id: self.task_id.to_owned(),
             group_id: self.text("taskGroupId", self.task_id).to_owned(),
@@ -169,6 +172,7 @@ impl<'a> Definition<'a> {
             retries,
             definition,
             outline,
+            notice,
             task_queue_id: self.task_queue_id,
             priority: self.priority,
             deadline: self.deadline,

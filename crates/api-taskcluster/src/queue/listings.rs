@@ -7,7 +7,7 @@ use taskyard_engine::task::{self, ClaimedPlace, Listed};
 use taskyard_events::json::{Object, write_array};
 
 use super::Queue;
-use super::status::room_for;
+use super::status::{put_time, room_for};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::paging;
@@ -52,7 +52,7 @@ pub(super) async fn list_pending_tasks(queue: Arc<Queue>, call: Call) -> Result<
     Ok(reply(
         runs.iter().map(|run| (&run.listed, run.since)),
         continuation_token.as_deref(),
-        |item, since| item.text("inserted", &since.to_iso()),
+        |item, since| put_time(item, "inserted", since),
     ))
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn list_claimed_tasks(queue: Arc<Queue>, call: Call) -> Result<
         |item, (worker, started)| {
             item.text("workerGroup", &worker.group);
             item.text("workerId", &worker.id);
-            item.text("claimed", &started.to_iso());
+            put_time(item, "claimed", started);
         },
     ))
 }

@@ -1,12 +1,10 @@
 //! Messages of what happens to tasks, made of the event log.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use taskyard_engine::task::event::{self, GroupEvent, TaskEvent};
 use taskyard_engine::task::{self, Exception, Run, State, Task};
 use taskyard_events::json::Object;
@@ -18,10 +16,8 @@ use super::exchanges::{
     TASK_GROUP_PRIORITY_CHANGED, TASK_GROUP_RESOLVED, TASK_GROUP_SEALED, TASK_PENDING,
     TASK_PRIORITY_CHANGED, TASK_RUNNING,
 };
-use super::status::{STATUS, split_queue_id, write_status};
-
-/// Tasks whose definitions are remembered: a task's events come close to each other.
-const REMEMBERED: usize = 4096;
+use super::facts::{Facts, Remembered};
+use super::status::{STATUS, put_time, split_queue_id, write_status};
 
 /// Room for a message: a status with a run or two, and tags.
 const ROOM: usize = STATUS + 256;
@@ -31,23 +27,6 @@ const ROOM: usize = STATUS + 256;
 pub(crate) struct QueueMessages {
     exchanges: Vec<(Arc<str>, &'static Exchange)>,
     known: Mutex<Remembered>,
-}
-
-/// What messages need of a task's definition.
-#[derive(Debug)]
-struct Facts {
-    /// `route.<route>` for each of its routes.
-    cc: Vec<String>,
-    /// Its tags, as JSON.
-    tags: Box<RawValue>,
-}
-
-/// The definitions of the tasks that were asked for last, in two generations: what the older one
-/// has is forgotten when the younger one is full.
-#[derive(Debug, Default)]
-struct Remembered {
-    younger: HashMap<i64, Arc<Facts>>,
-    older: HashMap<i64, Arc<Facts>>,
 }
 
 #[derive(Serialize)]
@@ -99,44 +78,39 @@ impl Translate for QueueMessages {
             event::GROUP_PRIORITY_CHANGED => self.of_group(event, &TASK_GROUP_PRIORITY_CHANGED),
             kind => {
                 let told = TaskEvent::read(event)?;
-                let facts = self.facts(tx, told.task.number)?;
-                self.of_task(kind, &told, &facts)
+                let facts = self.facts(tx, &told)?;
+                self.of_task(kind, told, &facts)
             }
         }
     }
 }
 
 impl QueueMessages {
-    fn of_task(&self, kind: &str, told: &TaskEvent, facts: &Facts) -> Result<Vec<Message>, Error> {
-        let about = About {
-            messages: self,
-            task: &told.task,
-            facts,
-        };
+    fn of_task(
+        &self,
+        kind: &str,
+        mut told: TaskEvent,
+        facts: &Facts,
+    ) -> Result<Vec<Message>, Error> {
+        if kind == event::CREATED {
+            // The status before anything else happened.
+            let runs = std::mem::take(&mut told.task.runs);
+            let about = self.about(&told.task, facts);
+            let mut messages = vec![about.message(&TASK_DEFINED, None, About::tags)?];
+            told.task.runs = runs;
+            messages.extend(self.about(&told.task, facts).pending_run(0)?);
+            return Ok(messages);
+        }
+        let about = self.about(&told.task, facts);
         let run = told.run_id.zip(told.run());
         Ok(match (kind, run) {
-            (event::CREATED, _) => {
-                // The status before anything else happened.
-                let defined = Task {
-                    runs: Vec::new(),
-                    ..told.task.clone()
-                };
-                let about = About {
-                    task: &defined,
-                    ..about
-                };
-                let mut messages = vec![about.message(&TASK_DEFINED, None, About::tags)?];
-                messages.extend(about.pending_run(&told.task, 0)?);
-                messages
-            }
             (event::PENDING, Some((run_id, _))) => {
                 vec![about.message(&TASK_PENDING, Some((run_id, None)), About::tags)?]
             }
             (event::CLAIMED, Some((run_id, run))) => {
                 let had = Some((run_id, Some(run)));
                 vec![about.message(&TASK_RUNNING, had, |about, body| {
-                    let taken_until = run.taken_until.map(taskyard_engine::Timestamp::to_iso);
-                    body.maybe("takenUntil", taken_until.as_deref());
+                    put_time(body, "takenUntil", run.taken_until);
                     about.tags(body);
                 })?]
             }
@@ -151,7 +125,7 @@ impl QueueMessages {
                 let is_late = run.exception == Some(Exception::DeadlineExceeded);
                 let had = (run_id, (!is_late).then_some(run));
                 let mut messages = vec![about.message(&TASK_EXCEPTION, Some(had), About::tags)?];
-                messages.extend(about.pending_run(&told.task, run_id + 1)?);
+                messages.extend(about.pending_run(run_id + 1)?);
                 messages
             }
             (event::ARTIFACT_CREATED, Some((run_id, run))) => {
@@ -163,7 +137,7 @@ impl QueueMessages {
                     let mut facts = Object::begin(body.member("artifact"));
                     facts.text("storageType", &artifact.storage_type);
                     facts.text("name", &artifact.name);
-                    facts.text("expires", &artifact.expires.to_iso());
+                    put_time(&mut facts, "expires", artifact.expires);
                     facts.text("contentType", &artifact.content_type);
                     facts.end();
                 })?]
@@ -176,6 +150,14 @@ impl QueueMessages {
             }
             _ => Vec::new(),
         })
+    }
+
+    fn about<'a>(&'a self, task: &'a Task, facts: &'a Facts) -> About<'a> {
+        About {
+            messages: self,
+            task,
+            facts,
+        }
     }
 
     fn of_group(&self, event: &Event, exchange: &Exchange) -> Result<Vec<Message>, Error> {
@@ -231,13 +213,20 @@ impl QueueMessages {
         })
     }
 
-    /// What messages about the task with this number need of its definition.
-    fn facts(&self, tx: &mut Tx<'_>, number: i64) -> Result<Arc<Facts>, Error> {
+    /// What messages about the task need of its definition.
+    fn facts(&self, tx: &mut Tx<'_>, told: &TaskEvent) -> Result<Arc<Facts>, Error> {
+        let number = told.task.number;
         if let Some(known) = self.known.lock().get(number) {
             return Ok(known);
         }
-        let definition = task::definition_by_number(tx, number)?;
-        let facts = Arc::new(Facts::read(definition.as_deref())?);
+        let facts = match &told.notice {
+            Some(notice) => Facts::read(notice)?,
+            None => match task::definition_by_number(tx, number)? {
+                Some(definition) => Facts::read(&definition)?,
+                None => Facts::none(),
+            },
+        };
+        let facts = Arc::new(facts);
         self.known.lock().put(number, Arc::clone(&facts));
         Ok(facts)
     }
@@ -257,15 +246,13 @@ struct About<'a> {
 
 impl About<'_> {
     /// The message that run `run_id` waits, if it does.
-    fn pending_run(&self, task: &Task, run_id: usize) -> Result<Option<Message>, Error> {
-        let run = task.runs.get(run_id);
+    fn pending_run(&self, run_id: usize) -> Result<Option<Message>, Error> {
+        let run = self.task.runs.get(run_id);
         if run.is_none_or(|run| run.state != State::Pending) {
             return Ok(None);
         }
-        let about = About { task, ..*self };
-        about
-            .message(&TASK_PENDING, Some((run_id, None)), About::tags)
-            .map(Some)
+        let message = self.message(&TASK_PENDING, Some((run_id, None)), About::tags);
+        message.map(Some)
     }
 
     /// A message about the task and perhaps one of its runs, which is named with its worker or
@@ -295,13 +282,14 @@ impl About<'_> {
 
         let (provisioner_id, worker_type) = split_queue_id(&task.task_queue_id);
         let number = run_id.map(|run_id| run_id.to_string());
-        let mut words = vec![
+        let mut words = Vec::with_capacity(8);
+        words.extend([
             ("taskId", task.id.as_str()),
             ("provisionerId", provisioner_id),
             ("workerType", worker_type),
             ("schedulerId", task.scheduler_id.as_str()),
             ("taskGroupId", task.group_id.as_str()),
-        ];
+        ]);
         words.extend(number.as_deref().map(|number| ("runId", number)));
         if let Some(worker) = worker {
             words.push(("workerGroup", &worker.group));
@@ -314,48 +302,7 @@ impl About<'_> {
     /// Adds the task's tags.
     fn tags(&self, body: &mut Object<'_>) {
         let mut task = Object::begin(body.member("task"));
-        task.json("tags", self.facts.tags.get());
+        task.json("tags", self.facts.tags());
         task.end();
-    }
-}
-
-impl Facts {
-    /// What a definition says; nothing if it is gone.
-    fn read(definition: Option<&str>) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Part {
-            #[serde(default)]
-            routes: Vec<String>,
-            tags: Option<Box<RawValue>>,
-        }
-        let part: Part = serde_json::from_str(definition.unwrap_or("{}"))
-            .map_err(|error| Error::Statement(format!("a stored definition: {error}")))?;
-        let tags = match part.tags {
-            Some(tags) => tags,
-            None => RawValue::from_string("{}".to_owned())
-                .map_err(|error| Error::Statement(error.to_string()))?,
-        };
-        let routes = part.routes.into_iter();
-        Ok(Facts {
-            cc: routes.map(|route| format!("route.{route}")).collect(),
-            tags,
-        })
-    }
-}
-
-impl Remembered {
-    fn get(&self, number: i64) -> Option<Arc<Facts>> {
-        let known = self
-            .younger
-            .get(&number)
-            .or_else(|| self.older.get(&number));
-        known.map(Arc::clone)
-    }
-
-    fn put(&mut self, number: i64, facts: Arc<Facts>) {
-        if self.younger.len() >= REMEMBERED {
-            self.older = std::mem::take(&mut self.younger);
-        }
-        self.younger.insert(number, facts);
     }
 }

@@ -8,6 +8,7 @@ mod claims;
 mod counts;
 mod definition;
 mod exchanges;
+mod facts;
 pub(crate) mod files;
 mod groups;
 mod listings;

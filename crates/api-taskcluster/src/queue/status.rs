@@ -20,8 +20,8 @@ pub(super) fn write_status(into: &mut Vec<u8>, task: &Task) {
     status.text("projectId", &task.project_id);
     status.text("taskGroupId", &task.group_id);
     status.text("priority", task.priority.as_str());
-    status.text("deadline", &task.deadline.to_iso());
-    status.text("expires", &task.expires.to_iso());
+    put_time(&mut status, "deadline", task.deadline);
+    put_time(&mut status, "expires", task.expires);
     status.number("retriesLeft", i64::from(task.retries_left));
     status.text("state", task.state().as_str());
     let runs = task.runs.iter().enumerate();
@@ -41,14 +41,23 @@ fn write_run(into: &mut Vec<u8>, run_id: usize, run: &Run) {
         body.text("workerGroup", &worker.group);
         body.text("workerId", &worker.id);
     }
-    let mut time = |name, time: Option<Timestamp>| {
-        body.maybe(name, time.map(Timestamp::to_iso).as_deref());
-    };
-    time("takenUntil", run.taken_until);
-    time("scheduled", Some(run.scheduled));
-    time("started", run.started);
-    time("resolved", run.resolved);
+    put_time(&mut body, "takenUntil", run.taken_until);
+    put_time(&mut body, "scheduled", run.scheduled);
+    put_time(&mut body, "started", run.started);
+    put_time(&mut body, "resolved", run.resolved);
     body.end();
+}
+
+/// Adds a moment, if there is one.
+#[inline]
+pub(super) fn put_time(
+    object: &mut Object<'_>,
+    name: &'static str,
+    at: impl Into<Option<Timestamp>>,
+) {
+    if let Some(at) = at.into() {
+        at.with_iso(|text| object.text(name, text));
+    }
 }
 
 /// Room for a status with a run or two.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use taskyard_store::{Error, Tx, params};
 
-use super::event::{self, Happened};
+use super::event;
 use super::refusal::Refusal;
 use super::run::{Created, Run, State};
 use super::{Group, Priority, Requires, Task, dependency, group, record};
@@ -22,6 +22,9 @@ pub struct NewTask {
     pub definition: String,
     /// What a listing of jobs says of it: the text of its [`Outline`](crate::stacks::Outline).
     pub outline: String,
+    /// What messages say of its definition, as JSON: told with its creation, so that whoever makes
+    /// them need not read the definition. Empty if they have to.
+    pub notice: String,
     /// `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
     /// Who schedules the group's tasks.
@@ -94,7 +97,7 @@ pub fn create(
     if is_pending {
         record::put_lease(tx, now, &task, lease_id)?;
     }
-    event::note(tx, now, &task, Happened::Created)?;
+    event::created(tx, now, &task, &new.notice)?;
     tx.alarm(task.deadline.plus(super::DEADLINE_DELAY).0);
     Ok(Ok(task))
 }
@@ -116,7 +119,7 @@ fn existing(
     let Some(task) = record::lock(tx, &new.id)? else {
         return Ok(None);
     };
-    event::note(tx, now, &task, Happened::Created)?;
+    event::created(tx, now, &task, &new.notice)?;
     Ok(Some(Ok(task)))
 }
 

@@ -1,12 +1,14 @@
 //! What happens to tasks and groups, as the event log keeps it.
 //!
 //! An event's body holds what may have changed again by the time it is read, and what tells whom
-//! the event concerns; the definition is looked up by [`super::definition_by_number`].
+//! the event concerns. What it does not tell of the definition is looked up by
+//! [`super::definition_by_number`].
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use taskyard_events::json::Object;
+use serde_json::value::RawValue;
+use taskyard_events::json::{List, write_number};
 use taskyard_events::{Event, outbox};
 use taskyard_store::{Error, Tx};
 
@@ -17,8 +19,6 @@ use crate::timestamp::Timestamp;
 /// Something that happens to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happened {
-    /// It was created, or created again by the same request.
-    Created,
     /// Its last run waits to be claimed.
     Pending,
     /// Its last run was claimed.
@@ -35,7 +35,6 @@ impl Happened {
     /// The kind in the event log.
     pub fn kind(self) -> &'static str {
         match self {
-            Happened::Created => CREATED,
             Happened::Pending => PENDING,
             Happened::Claimed => CLAIMED,
             Happened::Completed => COMPLETED,
@@ -45,7 +44,8 @@ impl Happened {
     }
 }
 
-/// Kinds of events whose subject is a task; [`TaskEvent::read`] reads them.
+/// Kinds of events whose subject is a task; [`TaskEvent::read`] reads them. This one is of a task
+/// that was created, or created again by the same request.
 pub const CREATED: &str = "task-created";
 /// See [`Happened::Pending`].
 pub const PENDING: &str = "task-pending";
@@ -76,6 +76,8 @@ pub struct TaskEvent {
     pub task: Task,
     /// Which run it is about, if it is about one.
     pub run_id: Option<usize>,
+    /// The task's [notice](super::NewTask::notice), if it is about its creation.
+    pub notice: Option<Box<str>>,
     /// The artifact it is about, if it is about one.
     pub artifact: Option<ArtifactFacts>,
     /// The priority before, if that was changed.
@@ -108,7 +110,8 @@ pub struct GroupEvent {
     pub new_priority: Option<(Priority, u64)>,
 }
 
-/// Keys are short because there is a row for every event. [`append_task`] writes them.
+/// Stored as a list in the order of these fields, which [`append_task`] makes; earlier releases
+/// stored an object. New fields go to the end.
 #[derive(Deserialize)]
 struct TaskBody {
     #[serde(rename = "n")]
@@ -133,6 +136,8 @@ struct TaskBody {
     runs: Vec<Run>,
     #[serde(rename = "i", default)]
     run_id: Option<usize>,
+    #[serde(default)]
+    notice: Option<Box<RawValue>>,
     #[serde(rename = "a", default)]
     artifact: Option<ArtifactFacts>,
     #[serde(rename = "o", default)]
@@ -143,6 +148,7 @@ struct TaskBody {
 #[derive(Default)]
 struct More<'a> {
     run_id: Option<usize>,
+    notice: Option<&'a str>,
     artifact: Option<&'a ArtifactFacts>,
     old_priority: Option<Priority>,
 }
@@ -171,32 +177,46 @@ fn append_task(
     more: &More<'_>,
 ) -> Result<(), Error> {
     let mut text = Vec::with_capacity(512);
-    let mut body = Object::begin(&mut text);
-    body.number("n", task.number);
-    body.text("q", &task.task_queue_id);
-    body.text("s", &task.scheduler_id);
-    body.text("j", &task.project_id);
-    body.text("g", &task.group_id);
-    body.number("p", task.priority as i64);
-    body.number("l", i64::from(task.retries_left));
-    body.number("d", task.deadline.0);
-    body.number("e", task.expires.0);
-    run::write_all(body.member("r"), &task.runs);
-    if let Some(run_id) = more.run_id {
-        body.number("i", run_id as i64);
+    let mut body = List::begin(&mut text);
+    body.number(task.number);
+    body.text(&task.task_queue_id);
+    body.text(&task.scheduler_id);
+    body.text(&task.project_id);
+    body.text(&task.group_id);
+    body.number(task.priority as i64);
+    body.number(i64::from(task.retries_left));
+    body.number(task.deadline.0);
+    body.number(task.expires.0);
+    run::write_all(body.item(), &task.runs);
+    body.maybe(more.run_id.map(|run_id| run_id as i64), write_number);
+    body.maybe(more.notice, |into, notice| {
+        into.extend_from_slice(notice.as_bytes());
+    });
+    match more.artifact {
+        Some(artifact) => serde_json::to_writer(body.item(), artifact).map_err(unwritable)?,
+        None => body.skip(),
     }
-    if let Some(artifact) = more.artifact {
-        body.value("a", artifact).map_err(unwritable)?;
-    }
-    if let Some(old_priority) = more.old_priority {
-        body.number("o", old_priority as i64);
-    }
+    body.maybe(more.old_priority.map(|old| old as i64), write_number);
     body.end();
     let text = String::from_utf8(text).map_err(unwritable)?;
     outbox::append(tx, now.0, kind, &task.id, &text)
 }
 
-/// Notes what has happened to a task that is locked, or was just inserted.
+/// Notes that a task was just inserted, or that it is asked for once more and locked.
+pub(super) fn created(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    task: &Task,
+    notice: &str,
+) -> Result<(), Error> {
+    let more = More {
+        notice: (!notice.is_empty()).then_some(notice),
+        ..More::default()
+    };
+    append_task(tx, now, CREATED, task, &more)
+}
+
+/// Notes what has happened to a task that is locked.
 pub(super) fn note(
     tx: &mut Tx<'_>,
     now: Timestamp,
@@ -204,7 +224,6 @@ pub(super) fn note(
     happened: Happened,
 ) -> Result<(), Error> {
     let run_id = match happened {
-        Happened::Created => None,
         Happened::Exception(run_id) => Some(run_id),
         Happened::Pending | Happened::Claimed | Happened::Completed | Happened::Failed => {
             task.runs.len().checked_sub(1)
@@ -356,6 +375,7 @@ impl TaskEvent {
         Ok(TaskEvent {
             task,
             run_id: body.run_id,
+            notice: body.notice.map(Box::<str>::from),
             artifact: body.artifact,
             old_priority: body.old_priority.map(Priority::from_number),
         })
@@ -386,5 +406,39 @@ impl GroupEvent {
                 .new_priority
                 .map(|(priority, count)| (Priority::from_number(priority), count)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::run::Created;
+
+    #[test]
+    fn events_of_earlier_releases_are_read() {
+        let event = Event {
+            position: 1,
+            created: 2,
+            kind: PRIORITY_CHANGED.to_owned(),
+            subject: "task".to_owned(),
+            body: r#"{"n":7,"q":"prov/type","s":"sched","j":"none","g":"group","p":3,"l":5,
+                "d":8,"e":9,"r":[{"state":"pending","created":"scheduled","scheduled":4}],"i":0,
+                "a":{"n":"public/a","s":"link","c":"text/plain","e":10},"o":1}"#
+                .to_owned(),
+        };
+        let told = TaskEvent::read(&event).expect("an event");
+        let Task {
+            number, group_id, ..
+        } = &told.task;
+        assert_eq!((*number, group_id.as_str()), (7, "group"));
+        assert_eq!(told.task.expires, Timestamp(9));
+        let run = Run::pending(Created::Scheduled, Timestamp(4));
+        assert_eq!(told.run(), Some(&run));
+        assert_eq!(told.old_priority, Some(Priority::from_number(1)));
+        assert_eq!(
+            told.artifact.map(|artifact| artifact.expires),
+            Some(Timestamp(10))
+        );
+        assert_eq!(told.notice, None);
     }
 }

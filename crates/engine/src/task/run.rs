@@ -1,7 +1,7 @@
 //! One attempt at a task.
 
 use serde::Deserialize;
-use taskyard_events::json::{Object, write_array};
+use taskyard_events::json::{List, write_array, write_number, write_text};
 
 use crate::timestamp::Timestamp;
 
@@ -160,30 +160,31 @@ pub struct Worker {
 }
 
 /// One attempt at a task. Its number is its place in [`Task::runs`](super::Task::runs).
-// `write_all` makes the JSON that it is read from.
+// Stored as a list in the order of these fields, which `write_all` makes; earlier releases stored
+// an object. New fields go to the end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Run {
     /// Where it stands.
     pub state: State,
     /// Why it exists.
     pub created: Created,
-    /// Why it is an exception, if it is one.
-    #[serde(default)]
-    pub exception: Option<Exception>,
+    /// When it became pending.
+    pub scheduled: Timestamp,
     /// Who claimed it.
     #[serde(default)]
     pub worker: Option<Worker>,
     /// Until when it is or was claimed.
     #[serde(default)]
     pub taken_until: Option<Timestamp>,
-    /// When it became pending.
-    pub scheduled: Timestamp,
     /// When it was claimed.
     #[serde(default)]
     pub started: Option<Timestamp>,
     /// When it was resolved.
     #[serde(default)]
     pub resolved: Option<Timestamp>,
+    /// Why it is an exception, if it is one.
+    #[serde(default)]
+    pub exception: Option<Exception>,
     /// Whether its worker asked for this very run, rather than for any of its queue.
     #[serde(default)]
     pub by_name: bool,
@@ -222,30 +223,24 @@ pub(super) fn write_all(into: &mut Vec<u8>, runs: &[Run]) {
 }
 
 fn write(into: &mut Vec<u8>, run: &Run) {
-    let mut object = Object::begin(into);
-    object.text("state", run.state.as_str());
-    object.text("created", run.created.as_str());
-    object.maybe("exception", run.exception.map(Exception::as_str));
-    if let Some(worker) = &run.worker {
-        let mut had = Object::begin(object.member("worker"));
-        had.text("g", &worker.group);
-        had.text("w", &worker.id);
+    let mut list = List::begin(into);
+    list.text(run.state.as_str());
+    list.text(run.created.as_str());
+    list.number(run.scheduled.0);
+    list.maybe(run.worker.as_ref(), |into, worker| {
+        let mut had = List::begin(into);
+        had.text(&worker.group);
+        had.text(&worker.id);
         had.end();
+    });
+    for time in [run.taken_until, run.started, run.resolved] {
+        list.maybe(time, |into, time| write_number(into, time.0));
     }
-    for (name, time) in [
-        ("taken_until", run.taken_until),
-        ("scheduled", Some(run.scheduled)),
-        ("started", run.started),
-        ("resolved", run.resolved),
-    ] {
-        if let Some(time) = time {
-            object.number(name, time.0);
-        }
-    }
+    list.maybe(run.exception.map(Exception::as_str), write_text);
     if run.by_name {
-        object.member("by_name").extend_from_slice(b"true");
+        list.item().extend_from_slice(b"true");
     }
-    object.end();
+    list.end();
 }
 
 #[cfg(test)]
@@ -276,14 +271,46 @@ mod tests {
             resolved: at(2),
             by_name: true,
         };
-        for run in [&waits, &ended] {
+        let cancelled = Run {
+            worker: None,
+            by_name: false,
+            ..ended.clone()
+        };
+        for run in [&waits, &ended, &cancelled] {
             let read: Vec<Run> = serde_json::from_slice(&stored(run)).expect("runs");
             assert_eq!(read, std::slice::from_ref(run));
         }
         assert_eq!(
             String::from_utf8(stored(&waits)).expect("UTF-8"),
-            r#"[{"state":"pending","created":"task-retry","scheduled":-1}]"#
+            r#"[["pending","task-retry",-1]]"#
         );
+    }
+
+    #[test]
+    fn runs_of_earlier_releases_are_read() {
+        let stored = r#"[{"state":"running","created":"scheduled","worker":{"g":"a","w":"b"},
+            "taken_until":3,"scheduled":1,"started":2,"by_name":true},
+            {"state":"exception","created":"retry","exception":"canceled","scheduled":4,
+            "resolved":5}]"#;
+        let read: Vec<Run> = serde_json::from_str(stored).expect("runs");
+        let running = Run {
+            state: State::Running,
+            worker: Some(Worker {
+                group: "a".to_owned(),
+                id: "b".to_owned(),
+            }),
+            taken_until: Some(Timestamp(3)),
+            started: Some(Timestamp(2)),
+            by_name: true,
+            ..Run::pending(Created::Scheduled, Timestamp(1))
+        };
+        let cancelled = Run {
+            state: State::Exception,
+            exception: Some(Exception::Canceled),
+            resolved: Some(Timestamp(5)),
+            ..Run::pending(Created::Retry, Timestamp(4))
+        };
+        assert_eq!(read, [running, cancelled]);
     }
 
     #[test]

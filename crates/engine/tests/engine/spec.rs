@@ -55,6 +55,7 @@ impl Spec {
             id: task_id(place),
             definition: format!(r#"{{"place":{place},"altered":{altered}}}"#),
             outline: String::new(),
+            notice: String::new(),
             task_queue_id: queue_id(self.queue),
             scheduler_id: self.scheduler.to_owned(),
             project_id: "none".to_owned(),

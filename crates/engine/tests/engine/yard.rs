@@ -169,6 +169,7 @@ pub(crate) fn new_task(id: &str) -> NewTask {
         id: id.to_owned(),
         definition: format!(r#"{{"name":"{id}"}}"#),
         outline: String::new(),
+        notice: String::new(),
         task_queue_id: QUEUE.to_owned(),
         scheduler_id: "-".to_owned(),
         project_id: "none".to_owned(),
