@@ -426,7 +426,10 @@ on_both_databases! {
     async fn a_task_that_is_forgotten_is_still_told_of_with_its_routes(kind) {
         let house = House::new(kind).await;
         let deadline = house.later(Duration::from_hours(1));
-        let fields = json!({"expires": deadline, "deadline": deadline, "routes": ["x"]});
+        // So much that no event repeats it: messages look it up.
+        let tags = json!({"long": "x".repeat(4000)});
+        let fields =
+            json!({"expires": deadline, "deadline": deadline, "routes": ["x"], "tags": tags});
         let before = so_far(&house).await;
         let (id, _) = house.claimed(fields).await;
         house.call("reportCompleted", &[&id, "0"], None).await.status_of();
@@ -436,7 +439,10 @@ on_both_databases! {
         let heard = since(&house, before).await;
         assert_eq!(names(&heard)[3], "task-completed");
         let of_the_task = heard.iter().filter(|message| message.exchange != "task-group-resolved");
-        assert!(of_the_task.into_iter().all(|message| message.cc == ["route.x"]));
+        for message in of_the_task {
+            assert_eq!(message.cc, ["route.x"]);
+            assert_eq!(message.payload["task"]["tags"], tags);
+        }
         // What nobody can read of any more goes for good.
         let late = house.clock.now().plus(Duration::from_hours(100)).0;
         house
