@@ -16,6 +16,7 @@ use clap::Args;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 use self::listener::Listeners;
 
@@ -25,7 +26,15 @@ const BROKER_SHARE: f64 = 0.85;
 const RELAYED_PER_SECOND: f64 = 10_000.0;
 /// Processors that subscribers may take.
 const SUBSCRIBERS_CORES: f64 = 1.0;
-/// Tasks created a second while subscribers listen: each is told of in two messages.
+/// Each new task is told of in two messages.
+const MESSAGES_OF_A_NEW_TASK: f64 = 2.0;
+/// Where nobody listens.
+const NO_BROKER: &str = "amqp://127.0.0.1:9";
+/// Connections that create what is to be relayed.
+const RELAY_CONNECTIONS: usize = 64;
+/// How often the relay is asked whether it is done.
+const LOOK: Duration = Duration::from_millis(20);
+/// Tasks created a second while subscribers listen.
 const CREATED_PER_SECOND: u64 = 1000;
 /// How long the relay may take to catch up.
 const CATCH_UP: Duration = Duration::from_mins(2);
@@ -51,7 +60,7 @@ struct House {
     server: Server,
     yard: Yard,
     // Stands longer than the server.
-    _database: Option<Postgres>,
+    database: Option<Postgres>,
 }
 
 /// Runs the bench and prints its report.
@@ -71,8 +80,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let share = phases.last().and_then(|phase| phase.share_of_first);
         let name = format!("full cycle with a broker against without, {CONNECTIONS} connections");
         targets.push(Target::share(name, share.unwrap_or(0.0), BROKER_SHARE));
-        targets.push(published.relay().await?);
-        published.server.stop().await?;
+        targets.push(published.relay(&binary, url).await?);
     }
     targets.push(alone.subscribers(&options, &mut phases).await?);
     alone.server.stop().await?;
@@ -91,15 +99,46 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 impl House {
     async fn open(binary: &Path, options: &Options, variables: &[(&str, &str)]) -> Result<Self> {
         let database = options.common.start_database()?;
+        let duration = options.common.duration();
+        Self::with(
+            binary,
+            server::fresh_folder()?,
+            database,
+            duration,
+            variables,
+        )
+        .await
+    }
+
+    async fn with(
+        binary: &Path,
+        folder: TempDir,
+        database: Option<Postgres>,
+        duration: Duration,
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let url = database.as_ref().map(Postgres::url);
-        let folder = server::fresh_folder()?;
         let server = Server::start_with(binary, folder, url.as_deref(), variables).await?;
-        let yard = Yard::of(&server, options.common.duration())?;
+        let yard = Yard::of(&server, duration)?;
         Ok(House {
             server,
             yard,
-            _database: database,
+            database,
         })
+    }
+
+    /// Stops the server and starts another one on what it has stored, which publishes to `broker`.
+    async fn again(self, binary: &Path, broker: &str) -> Result<Self> {
+        let folder = self.server.stop().await?;
+        let variables = [("TASKYARD_AMQP_URL", broker)];
+        Self::with(
+            binary,
+            folder,
+            self.database,
+            self.yard.duration,
+            &variables,
+        )
+        .await
     }
 
     async fn load(&self, step: Step, connections: usize, limit: Limit) -> Result<Outcome> {
@@ -154,7 +193,8 @@ impl House {
         let cores =
             |outcome: &Outcome| outcome.server.cpu.as_secs_f64() / outcome.elapsed.as_secs_f64();
         let cost = cores(&heard) - cores(&unheard);
-        let rate = 2.0 * heard.samples.request_count() as f64 / heard.elapsed.as_secs_f64();
+        let rate = MESSAGES_OF_A_NEW_TASK * heard.samples.request_count() as f64
+            / heard.elapsed.as_secs_f64();
         let delivered = messages as f64 / heard.elapsed.as_secs_f64();
         phases.push(Phase::new("unheard", CONNECTIONS, &unheard, None));
         phases.push(Phase::new("heard", CONNECTIONS, &heard, None));
@@ -183,7 +223,7 @@ impl House {
             },
         )
         .await?;
-        while metrics::read(self.yard.address, metrics::PUBLISHED).await? < 1.0 {
+        while self.published().await? < 1.0 {
             ensure!(
                 begin.elapsed() < CATCH_UP,
                 "the server never reached the broker"
@@ -193,21 +233,30 @@ impl House {
         Ok(())
     }
 
-    /// How fast the relay goes when there is more than enough to publish.
-    async fn relay(&self) -> Result<Target> {
-        // Whatever load is left over from before goes first.
-        self.quiet().await?;
-        let before = metrics::read(self.yard.address, metrics::PUBLISHED).await?;
+    /// How fast the relay goes when there is more than enough to publish: whatever a broker that
+    /// was away has missed.
+    async fn relay(self, binary: &Path, broker: &str) -> Result<Target> {
+        let away = self.again(binary, NO_BROKER).await?;
+        let created = away
+            .load(Step::Create, RELAY_CONNECTIONS, away.yard.timed())
+            .await?;
+        let missed = created.samples.request_count() as f64 * MESSAGES_OF_A_NEW_TASK;
+
+        let back = away.again(binary, broker).await?;
         let begin = Instant::now();
-        self.load(Step::Create, 64, self.yard.timed()).await?;
-        self.quiet().await?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let published = metrics::read(self.yard.address, metrics::PUBLISHED).await? - before;
-        let rate = published / seconds;
+        while back.published().await? < missed {
+            ensure!(
+                begin.elapsed() < CATCH_UP,
+                "the relay did not catch up with {missed} messages"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+        let rate = missed / begin.elapsed().as_secs_f64();
+        back.server.stop().await?;
         Ok(Target {
             name: format!(
-                "relayed while tasks are created and after, {} messages",
-                thousands(published)
+                "relayed once the broker is back, {} messages",
+                thousands(missed)
             ),
             wanted: format!("≥ {}/s", thousands(RELAYED_PER_SECOND)),
             measured: format!("{}/s", thousands(rate)),
@@ -215,12 +264,17 @@ impl House {
         })
     }
 
+    /// Messages that this server has published.
+    async fn published(&self) -> Result<f64> {
+        metrics::read(self.yard.address, metrics::PUBLISHED).await
+    }
+
     /// Waits until everything is published.
     async fn quiet(&self) -> Result<()> {
         let begin = Instant::now();
         let mut last = -1.0;
         loop {
-            let published = metrics::read(self.yard.address, metrics::PUBLISHED).await?;
+            let published = self.published().await?;
             if published - last < 1.0 {
                 return Ok(());
             }

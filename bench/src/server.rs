@@ -137,11 +137,11 @@ impl Server {
         tail(&self.folder.path().join("server.log"))
     }
 
-    /// Asks it to end, waits, and kills it if it does not.
+    /// Asks it to end, waits, and kills it if it does not; the folder where it kept its state.
     ///
     /// # Errors
     /// It ended with a failure, or had to be killed.
-    pub(crate) async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<TempDir> {
         let asked = Command::new("kill")
             .args(["-TERM", &self.pid.to_string()])
             .status()
@@ -162,7 +162,7 @@ impl Server {
             "the server ended with {status}\n{}",
             self.log_tail()
         );
-        Ok(())
+        Ok(self.folder)
     }
 }
 

@@ -9,6 +9,12 @@ use taskyard_client::slugid;
 
 use crate::Keep;
 
+/// The folder in which runs get theirs, made where it is missing; its path from the root.
+pub(crate) async fn of_all_runs(work_dir: &Path) -> io::Result<PathBuf> {
+    tokio::fs::create_dir_all(work_dir).await?;
+    tokio::fs::canonicalize(work_dir).await
+}
+
 /// The folders of one run, `<work_dir>/<taskId>/<runId>/…`.
 #[derive(Debug)]
 pub(crate) struct RunDirectory {

@@ -10,7 +10,7 @@ use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, Resolution, clock,
+    Config, Resolution, clock, directory,
     job::{self, Host},
     live_log::LiveLogs,
 };
@@ -79,7 +79,12 @@ pub struct Summary {
 /// logged and outlived.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Summary, Error> {
     config.check()?;
-    let work_dir = prepare(&config).await?;
+    let work_dir = directory::of_all_runs(&config.work_dir)
+        .await
+        .map_err(|source| Error::WorkDir {
+            path: config.work_dir.clone(),
+            source,
+        })?;
     let mut options = Options::new(&config.root_url);
     options.credentials = config.credentials.clone();
     options.retry = Retry {
@@ -108,19 +113,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Summary,
     let outcome = worker.claim_until_shutdown().await;
     worker.stop().await;
     outcome.map(|()| worker.summary)
-}
-
-async fn prepare(config: &Config) -> Result<PathBuf, Error> {
-    let failed = |source| Error::WorkDir {
-        path: config.work_dir.clone(),
-        source,
-    };
-    tokio::fs::create_dir_all(&config.work_dir)
-        .await
-        .map_err(failed)?;
-    tokio::fs::canonicalize(&config.work_dir)
-        .await
-        .map_err(failed)
 }
 
 struct Worker {

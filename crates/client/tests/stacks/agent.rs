@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use taskyard_client::stacks::agent::{JobEnd, NewAgent, NewArtifact};
+use taskyard_client::stacks::agent::{Agent, JobEnd, NewAgent, NewArtifact};
 
 use crate::stand_in::{StandIn, json};
 use crate::{JOB, OTHER, stacks};
@@ -24,6 +24,11 @@ fn agent(ignore_in_dispatches: bool) -> NewAgent {
         pid: 1,
         features: Vec::new(),
     }
+}
+
+async fn register(server: &StandIn, new: &NewAgent) -> Agent {
+    let agents = stacks(server).agents().unwrap();
+    agents.register(new).await.unwrap()
 }
 
 #[tokio::test]
@@ -65,8 +70,7 @@ async fn an_agent_takes_a_job_and_reports_it() {
         pid: 17,
         features: vec!["acquire-job".to_owned()],
     };
-    let agents = stacks(&server).agents().unwrap();
-    let agent = agents.register(&new).await.unwrap();
+    let agent = register(&server, &new).await;
     assert_eq!(agent.heartbeat_interval, Duration::from_secs(1));
     agent.connect().await.unwrap();
     let job = agent.acquire(JOB).await.unwrap().unwrap();
@@ -147,9 +151,7 @@ async fn a_job_that_cannot_be_had_is_no_error() {
     let registered = r#"{"access_token":"bkaa_x"}"#;
     let gone = json("422 Unprocessable Entity", r#"{"message":"taken"}"#);
     let server = StandIn::start(vec![json("200 OK", registered), gone]).await;
-    let agents = stacks(&server).agents().unwrap();
-    let new = agent(true);
-    let agent = agents.register(&new).await.unwrap();
+    let agent = register(&server, &agent(true)).await;
     assert!(agent.acquire(JOB).await.unwrap().is_none());
     assert_eq!(server.seen().len(), 2);
 }
@@ -171,13 +173,7 @@ async fn a_file_is_uploaded_as_a_form_to_where_the_server_says() {
         json("200 OK", "{}"),
     ])
     .await;
-    let new = agent(true);
-    let agent = stacks(&server)
-        .agents()
-        .unwrap()
-        .register(&new)
-        .await
-        .unwrap();
+    let agent = register(&server, &agent(true)).await;
     let job = agent.acquire(JOB).await.unwrap().unwrap();
     let artifact = NewArtifact {
         path: "out/report.txt".to_owned(),
@@ -224,13 +220,7 @@ async fn an_agent_accepts_the_job_that_it_is_handed() {
         json("422 Unprocessable Entity", r#"{"message":"gone"}"#),
     ])
     .await;
-    let new = agent(false);
-    let agent = stacks(&server)
-        .agents()
-        .unwrap()
-        .register(&new)
-        .await
-        .unwrap();
+    let agent = register(&server, &agent(false)).await;
     let handed = agent.ping().await.unwrap().job.unwrap();
     assert_eq!(handed.id, JOB);
     assert_eq!(agent.accept(&handed.id).await.unwrap().unwrap().job.id, JOB);

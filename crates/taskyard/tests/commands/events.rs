@@ -10,7 +10,15 @@ use taskyard_engine::clock::Clock;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 
+use crate::ended::Ended;
 use crate::server::{Server, soon, taskyard_as_root};
+
+/// Runs a command of the root client.
+async fn ended(arguments: &[&str]) -> Ended {
+    let mut command = taskyard_as_root();
+    command.args(arguments);
+    Ended::of(command).await
+}
 
 async fn create_client(server: &Server, name: &str) {
     let arguments = [
@@ -21,10 +29,7 @@ async fn create_client(server: &Server, name: &str) {
         "create",
         name,
     ];
-    let output = soon(taskyard_as_root().args(arguments).output())
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    ended(&arguments).await.printed();
 }
 
 async fn create_task(server: &Server) -> String {
@@ -132,16 +137,13 @@ async fn what_happens_is_printed_also_after_the_server_was_away() {
 #[tokio::test]
 async fn an_exchange_that_is_not_there_is_refused_with_where_to_look() {
     let arguments = ["events", "tail", "--exchange", "task-compleated"];
-    let output = soon(taskyard_as_root().args(arguments).output())
-        .await
-        .unwrap();
-    assert!(!output.status.success());
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("taskyard events exchanges"), "{text}");
-    let listed = soon(taskyard_as_root().args(["events", "exchanges"]).output())
-        .await
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
+    let refused = ended(&arguments).await;
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.messages.contains("taskyard events exchanges"),
+        "{refused:?}"
+    );
+    let listed = ended(&["events", "exchanges"]).await.printed();
     assert!(
         listed
             .lines()

@@ -9,7 +9,9 @@
 
 mod access;
 mod cloudtasks;
+mod ended;
 mod events;
+mod house;
 mod run;
 mod server;
 mod stacks;

@@ -1,49 +1,26 @@
 //! `taskyard stacks` and `taskyard stack` against a server: what people type, and what comes of it.
 
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 use taskyard_client::taskcluster::Queue;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use crate::server::{Server, soon, taskyard, taskyard_as_root};
-
-/// A server that asks for credentials, and a folder for it and for files.
-struct House {
-    server: Server,
-    folder: TempDir,
-}
+use crate::ended::Ended;
+use crate::house::House;
+use crate::server::{soon, taskyard};
 
 impl House {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(&folder.path().join("data"), &[]).await;
-        House { server, folder }
-    }
-
-    fn stacks(&self, arguments: &[&str]) -> Command {
-        let mut command = taskyard_as_root();
-        command
-            .args(["stacks", "--root-url", &self.server.url])
-            .args(arguments);
-        command
-    }
-
     /// Runs `taskyard stacks` as the root client.
-    async fn ask(&self, arguments: &[&str]) -> Output {
-        soon(self.stacks(arguments).output()).await.unwrap()
+    async fn ask(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.command("stacks", arguments)).await
     }
 
     /// The same, which must succeed; what is printed.
     async fn done(&self, arguments: &[&str]) -> String {
-        let output = self.ask(arguments).await;
-        let text = String::from_utf8(output.stdout).unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{arguments:?}: {text}{error}");
-        text
+        self.ask(arguments).await.printed()
     }
 
     /// A token good for one queue.
@@ -90,9 +67,9 @@ impl House {
 }
 
 /// The lines of JSON that were printed.
-fn lines(output: &Output) -> Vec<Value> {
-    let text = std::str::from_utf8(&output.stdout).unwrap();
-    text.lines()
+fn lines(ended: &Ended) -> Vec<Value> {
+    let lines = ended.output.lines();
+    lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
@@ -120,7 +97,7 @@ async fn tokens_are_made_listed_and_revoked() {
     house.done(&["token", "revoke", id]).await;
     assert_eq!(house.done(&["token", "list"]).await, "");
     let again = house.ask(&["token", "revoke", id]).await;
-    assert_eq!(again.status.code(), Some(2));
+    assert_eq!(again.code, Some(2));
 
     let mut refused = house.stack(token, "gpu", &[]);
     assert!(!soon(refused.wait()).await.unwrap().success());
@@ -131,14 +108,14 @@ async fn a_bad_pipeline_is_refused_with_its_line_and_makes_nothing() {
     let house = House::start().await;
     let file = house.file("p.yml", "steps:\n  - comand: make\n");
     let refused = house.ask(&["build", &file]).await;
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.code, Some(2));
+    let said = refused.messages;
     assert!(
         said.contains(":2:5: unknown key `comand`") && said.contains("did you mean `command`?"),
         "{said}"
     );
     let missing = house.ask(&["build", "/no/such/file.yml"]).await;
-    assert_eq!(missing.status.code(), Some(2));
+    assert_eq!(missing.code, Some(2));
 }
 
 const PIPELINE: &str = "\
@@ -174,7 +151,7 @@ async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
     );
     let file = house.file("demo.yml", PIPELINE);
     let built = house.ask(&["--json", "build", &file, "--wait"]).await;
-    assert_eq!(built.status.code(), Some(0), "{built:?}");
+    assert_eq!(built.code, Some(0), "{built:?}");
     let ended = lines(&built);
     let states: Vec<(&str, &str)> = ended
         .iter()
@@ -214,10 +191,9 @@ async fn a_pipeline_is_run_by_a_stack_and_leaves_logs_and_artifacts() {
         .status()
         .unwrap();
     assert!(told.success());
-    let ended = soon(stack.wait_with_output()).await.unwrap();
-    let log = String::from_utf8(ended.stderr).unwrap();
-    assert!(ended.status.success(), "{log}");
-    assert!(log.contains("deregister"), "{log}");
+    let ended = Ended::with(soon(stack.wait_with_output()).await.unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.messages.contains("deregister"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -229,7 +205,7 @@ async fn a_build_that_fails_says_so_and_what_depends_on_it_is_not_run() {
                 - {key: b, depends_on: a, command: 'true'}\n";
     let file = house.file("fails.yml", text);
     let built = house.ask(&["--json", "build", &file, "--wait"]).await;
-    assert_eq!(built.status.code(), Some(1), "{built:?}");
+    assert_eq!(built.code, Some(1), "{built:?}");
     let ended = lines(&built);
     let states: Vec<(&str, &str)> = ended
         .iter()
@@ -265,7 +241,7 @@ async fn a_job_that_is_cancelled_is_stopped_and_the_stack_goes_on() {
     // There is room for one job only.
     let next = house.file("next.yml", "steps: [{command: 'true'}]");
     let built = house.ask(&["build", &next, "--wait"]).await;
-    assert_eq!(built.status.code(), Some(0), "{built:?}");
+    assert_eq!(built.code, Some(0), "{built:?}");
     let status = house.queue().status(&task_id).await.unwrap();
     assert_eq!(status.runs[0].reason_resolved.as_deref(), Some("canceled"));
 }

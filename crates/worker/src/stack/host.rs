@@ -12,7 +12,7 @@ use super::{
     config::StackConfig,
     job::{self, Ended},
 };
-use crate::clock;
+use crate::{clock, directory};
 
 /// Jobs of one page of a listing.
 const PAGE: u32 = 1000;
@@ -83,7 +83,12 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<StackSummary, StackError> {
     config.check().map_err(StackError::Config)?;
-    let work_dir = prepare(&config).await?;
+    let work_dir = directory::of_all_runs(&config.work_dir)
+        .await
+        .map_err(|source| StackError::WorkDir {
+            path: config.work_dir.clone(),
+            source,
+        })?;
     let stacks = Stacks::new(config.options.clone())?;
     let host = Arc::new(Host {
         agents: stacks.agents()?,
@@ -103,19 +108,6 @@ pub async fn run(
     stack.serve().await;
     stack.stop().await;
     Ok(stack.summary)
-}
-
-async fn prepare(config: &StackConfig) -> Result<PathBuf, StackError> {
-    let failed = |source| StackError::WorkDir {
-        path: config.work_dir.clone(),
-        source,
-    };
-    tokio::fs::create_dir_all(&config.work_dir)
-        .await
-        .map_err(failed)?;
-    tokio::fs::canonicalize(&config.work_dir)
-        .await
-        .map_err(failed)
 }
 
 fn hostname() -> String {

@@ -9,6 +9,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::handler::Handler;
 use super::tomorrow;
+use crate::ended::Ended;
 use crate::server::{ROOT, Server, TOKEN, soon, taskyard, taskyard_as_root};
 
 /// `taskyard cloudtasks` as the root client.
@@ -18,31 +19,20 @@ fn cloudtasks(server: &Server) -> Command {
     command
 }
 
-/// Runs a command to its end; its exit code, output and messages.
-async fn run(mut command: Command) -> (Option<i32>, String, String) {
-    let output = soon(command.output()).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+async fn run(server: &Server, arguments: &[&str]) -> Ended {
+    let mut command = cloudtasks(server);
+    command.args(arguments);
+    Ended::of(command).await
 }
 
 async fn output(server: &Server, arguments: &[&str]) -> String {
-    let mut command = cloudtasks(server);
-    command.args(arguments);
-    let (code, output, messages) = run(command).await;
-    assert_eq!(code, Some(0), "{arguments:?}: {messages}");
-    output
+    run(server, arguments).await.printed()
 }
 
 async fn refusal(server: &Server, arguments: &[&str]) -> String {
-    let mut command = cloudtasks(server);
-    command.args(arguments);
-    let (code, _, messages) = run(command).await;
-    assert_eq!(code, Some(2), "{arguments:?}");
-    messages
+    let ended = run(server, arguments).await;
+    assert_eq!(ended.code, Some(2), "{arguments:?}");
+    ended.messages
 }
 
 /// The columns of a line.
@@ -421,28 +411,31 @@ async fn refusals_say_what_to_do() {
 
     let mut stranger = taskyard();
     stranger.args(["cloudtasks", "--root-url", &server.url, "queues", "list"]);
-    let (code, _, messages) = run(stranger).await;
-    assert_eq!(code, Some(2));
-    assert!(messages.contains("TASKCLUSTER_ACCESS_TOKEN"), "{messages}");
+    let ended = Ended::of(stranger).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.messages.contains("TASKCLUSTER_ACCESS_TOKEN"),
+        "{ended:?}"
+    );
     // What is for our server is not shown to others.
     let mut elsewhere = cloudtasks(&server);
     elsewhere.args(["--endpoint", &server.url, "queues", "list"]);
-    let (code, _, messages) = run(elsewhere).await;
-    assert_eq!(code, Some(2));
-    assert!(messages.contains("UNAUTHENTICATED"), "{messages}");
+    let ended = Ended::of(elsewhere).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.messages.contains("UNAUTHENTICATED"), "{ended:?}");
     let mut with_token = taskyard();
     with_token
         .args(["cloudtasks", "--endpoint", &server.url, "queues", "list"])
         .env("TASKYARD_CLOUDTASKS_TOKEN", format!("{ROOT}:{TOKEN}"));
-    let (code, listed, messages) = run(with_token).await;
-    assert_eq!((code, listed.lines().count()), (Some(0), 1), "{messages}");
+    let listed = Ended::of(with_token).await.printed();
+    assert_eq!(listed.lines().count(), 1, "{listed}");
 }
 
 #[tokio::test]
 async fn who_may_list_the_tasks_of_a_queue_may_follow_it_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path()).await;
-    let mut create = taskyard();
+    let mut create = taskyard_as_root();
     create
         .args([
             "access",
@@ -455,11 +448,8 @@ async fn who_may_list_the_tasks_of_a_queue_may_follow_it_and_no_other() {
         .args([
             "--scope",
             "cloudtasks:tasks.list:projects/my-project/locations/here/queues/mail",
-        ])
-        .env("TASKCLUSTER_CLIENT_ID", ROOT)
-        .env("TASKCLUSTER_ACCESS_TOKEN", TOKEN);
-    let (code, made, messages) = run(create).await;
-    assert_eq!(code, Some(0), "{messages}");
+        ]);
+    let made = Ended::of(create).await.printed();
     let token = made.trim().rsplit_once('=').unwrap().1;
     let tail = |of: &[&str]| {
         let mut command = cloudtasks(&server);
@@ -471,9 +461,12 @@ async fn who_may_list_the_tasks_of_a_queue_may_follow_it_and_no_other() {
         command
     };
     for of in [&["other"][..], &[]] {
-        let (code, _, messages) = run(tail(of)).await;
-        assert_eq!(code, Some(2));
-        assert!(messages.contains("cloudtasks:tasks.list:"), "{messages}");
+        let ended = Ended::of(tail(of)).await;
+        assert_eq!(ended.code, Some(2));
+        assert!(
+            ended.messages.contains("cloudtasks:tasks.list:"),
+            "{ended:?}"
+        );
     }
     let mut allowed = tail(&["mail"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut messages = BufReader::new(allowed.stderr.take().unwrap()).lines();

@@ -3,27 +3,19 @@
 use serde_json::Value;
 
 use super::{start, start_alone};
-use crate::server::{Server, soon, taskyard};
+use crate::ended::Ended;
+use crate::server::{Server, taskyard};
 
-/// Runs an action; its exit code, output and messages.
-async fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String, String) {
+async fn run(server: &Server, arguments: &[&str]) -> Ended {
     let mut command = taskyard();
     command
         .args(["taskstore", "--root-url", &server.url])
         .args(arguments);
-    let output = soon(command.output()).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    Ended::of(command).await
 }
 
 async fn output(server: &Server, arguments: &[&str]) -> String {
-    let (code, output, messages) = run(server, arguments).await;
-    assert_eq!(code, Some(0), "{messages}");
-    output
+    run(server, arguments).await.printed()
 }
 
 #[tokio::test]
@@ -52,8 +44,8 @@ async fn tasks_are_added_claimed_updated_and_deleted_from_the_command_line() {
         })
         .collect();
     assert_eq!(ids, [3, 4]);
-    let (code, nothing, _) = run(&server, &["claim", "map"]).await;
-    assert_eq!((code, nothing.as_str()), (Some(1), ""));
+    let nothing = run(&server, &["claim", "map"]).await;
+    assert_eq!((nothing.code, nothing.output.as_str()), (Some(1), ""));
     assert_eq!(output(&server, &["list", "map"]).await, "");
     assert_eq!(
         output(&server, &["list", "map", "--held"])
@@ -62,11 +54,11 @@ async fn tasks_are_added_claimed_updated_and_deleted_from_the_command_line() {
             .count(),
         2
     );
-    let (code, _, messages) = run(&server, &["delete", "3", "--id", "7"]).await;
-    assert_eq!(code, Some(2));
+    let held = run(&server, &["delete", "3", "--id", "7"]).await;
+    assert_eq!(held.code, Some(2));
     assert!(
-        messages.contains("held by somebody else: [3]"),
-        "{messages}"
+        held.messages.contains("held by somebody else: [3]"),
+        "{held:?}"
     );
     assert_eq!(
         output(&server, &["update", "4", "new", "--depends", "3"]).await,
@@ -108,9 +100,8 @@ async fn without_a_value_taskstore_listens_at_its_usual_port_of_this_machine() {
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder.path());
-    let output = command.arg("--taskstore-listen").output();
-    let output = soon(output).await.unwrap();
-    let messages = String::from_utf8(output.stderr).unwrap();
+    command.arg("--taskstore-listen");
+    let messages = Ended::of(command).await.messages;
     let expected = "cannot listen on 127.0.0.1:8048; choose another --taskstore-listen";
     assert!(messages.contains(expected), "{messages}");
 }
@@ -126,8 +117,7 @@ async fn a_server_for_everybody_is_not_offered_beyond_this_machine() {
         "--taskstore-listen",
         "0.0.0.0",
     ]);
-    let output = soon(command.output()).await.unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let messages = String::from_utf8(output.stderr).unwrap();
-    assert!(messages.contains("0.0.0.0:8048"), "{messages}");
+    let ended = Ended::of(command).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.messages.contains("0.0.0.0:8048"), "{ended:?}");
 }
