@@ -122,6 +122,8 @@ pub fn list(
 
 const EXPIRED: &str =
     "SELECT number FROM cloud_failures WHERE expires <= $1 ORDER BY expires LIMIT $2";
+const SURPLUS: &str =
+    "SELECT number FROM cloud_failures ORDER BY expires DESC, number DESC LIMIT $1 OFFSET $2";
 static DELETE: LazyLock<Portions<1>> = LazyLock::new(|| {
     Portions::list(|numbers| format!("DELETE FROM cloud_failures WHERE number IN ({numbers})"))
 });
@@ -129,13 +131,27 @@ static DELETE_REQUESTS: LazyLock<Portions<1>> = LazyLock::new(|| {
     Portions::list(|numbers| format!("DELETE FROM cloud_requests WHERE number IN ({numbers})"))
 });
 
-/// Forgets up to `portion` given-up tasks that were kept long enough; whether there may be more.
-pub(super) fn forget(tx: &mut Tx<'_>, now: Timestamp, portion: usize) -> Result<bool, Error> {
-    let numbers: Vec<i64> = tx.query(EXPIRED, params![now, portion as i64], |row| row.get(0))?;
-    let rows = column(&numbers);
+/// Forgets up to `portion` given-up tasks: those that were kept long enough, then those beyond the
+/// newest `most`. Returns whether there may be more.
+pub(super) fn forget(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    most: i64,
+    portion: usize,
+) -> Result<bool, Error> {
+    let portion = portion as i64;
+    let mut numbers: Vec<i64> = tx.query(EXPIRED, params![now, portion], |row| row.get(0))?;
+    if numbers.is_empty() {
+        numbers = tx.query(SURPLUS, params![portion, most], |row| row.get(0))?;
+    }
+    delete(tx, &numbers)?;
+    Ok(!numbers.is_empty())
+}
+
+fn delete(tx: &mut Tx<'_>, numbers: &[i64]) -> Result<(), Error> {
+    let rows = column(numbers);
     DELETE.execute(tx, &[], &rows)?;
-    DELETE_REQUESTS.execute(tx, &[], &rows)?;
-    Ok(numbers.len() == portion)
+    DELETE_REQUESTS.execute(tx, &[], &rows).map(drop)
 }
 
 const OF_QUEUE: &str = "SELECT number FROM cloud_failures WHERE queue = $1 LIMIT $2";
@@ -143,8 +159,6 @@ const OF_QUEUE: &str = "SELECT number FROM cloud_failures WHERE queue = $1 LIMIT
 /// Forgets up to `portion` given-up tasks of a queue that is gone; whether there may be more.
 pub(super) fn forget_of(tx: &mut Tx<'_>, queue: i64, portion: usize) -> Result<bool, Error> {
     let numbers: Vec<i64> = tx.query(OF_QUEUE, params![queue, portion as i64], |row| row.get(0))?;
-    let rows = column(&numbers);
-    DELETE.execute(tx, &[], &rows)?;
-    DELETE_REQUESTS.execute(tx, &[], &rows)?;
+    delete(tx, &numbers)?;
     Ok(numbers.len() == portion)
 }

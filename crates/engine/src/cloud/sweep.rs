@@ -21,6 +21,8 @@ pub struct Retention {
     pub attempts_for: Duration,
     /// How many attempts stay in the log at most.
     pub attempts: i64,
+    /// How many given-up tasks are kept at most, of all queues, even if their time has not come.
+    pub failures: i64,
 }
 
 impl Default for Retention {
@@ -28,6 +30,7 @@ impl Default for Retention {
         Retention {
             attempts_for: Duration::from_hours(24 * 7),
             attempts: 1_000_000,
+            failures: 100_000,
         }
     }
 }
@@ -115,8 +118,8 @@ const OLD_NAMES: &str = "DELETE FROM cloud_tombstones WHERE (queue, task_id) IN 
      (SELECT queue, task_id FROM cloud_tombstones WHERE expires <= $1 ORDER BY expires LIMIT $2)";
 const OLD_QUEUE_NAMES: &str = "DELETE FROM cloud_queue_tombstones WHERE expires <= $1";
 
-/// Forgets up to `portion` each of names that may be used again, tasks that were given up long ago,
-/// and attempts; whether there may be more.
+/// Forgets up to `portion` each of names that may be used again, given-up tasks that were kept long
+/// enough or are too many, and attempts; whether there may be more.
 pub fn forget(
     tx: &mut Tx<'_>,
     now: Timestamp,
@@ -125,7 +128,7 @@ pub fn forget(
 ) -> Result<bool, Error> {
     let names = tx.execute(OLD_NAMES, params![now, portion as i64])?;
     tx.execute(OLD_QUEUE_NAMES, params![now])?;
-    let failures = failure::forget(tx, now, portion)?;
+    let failures = failure::forget(tx, now, retention.failures, portion)?;
     let before = now.minus(retention.attempts_for);
     let attempts = attempt::forget(tx, before, retention.attempts, portion)?;
     Ok(names as usize >= portion || failures || attempts)

@@ -122,8 +122,9 @@ on_both_databases! {
         for dispatch in yard.claim(START, 10).await.dispatches {
             yard.end(&dispatch, after(1), Outcome::Status(500)).await;
         }
-        let retention = Retention { attempts_for: Duration::from_hours(1), attempts: 4 };
-        let forget = |now| {
+        let mut retention =
+            Retention { attempts_for: Duration::from_hours(1), attempts: 4, failures: 6 };
+        let forget = |now, retention| {
             let store = yard.store.clone();
             async move { while forget_a_portion(&store, now, retention).await {} }
         };
@@ -132,15 +133,24 @@ on_both_databases! {
             page.expect("the queue is there").items.len()
         };
         let failures = || async {
-            yard.read(|tx| failure::list(tx, QUEUE, None, 100, true)).await.expect("read").items.len()
+            let page = yard.read(|tx| failure::list(tx, QUEUE, None, 100, true)).await;
+            let ids = page.expect("read").items.into_iter().map(|failed| failed.task.id);
+            ids.collect::<Vec<_>>()
         };
-        forget(after(2)).await;
-        assert_eq!((attempts().await, failures().await), (4, 6));
-        forget(after(3_600_002)).await;
-        assert_eq!((attempts().await, failures().await), (0, 6));
+        forget(after(2), retention).await;
+        assert_eq!((attempts().await, failures().await.len()), (4, 6));
+        forget(after(3_600_002), retention).await;
+        assert_eq!((attempts().await, failures().await.len()), (0, 6));
         assert_eq!(count(&yard, "SELECT count(*) FROM cloud_tombstones").await, 0);
-        forget(START.plus(Duration::from_hours(24 * 8))).await;
-        assert_eq!(failures().await, 0);
+        // One that is given up later takes the place of one of them.
+        yard.create(after(3_600_002), named("late")).await.expect("created");
+        let late = yard.claim_one(after(3_600_002)).await;
+        yard.end(&late, after(3_600_003), Outcome::Status(500)).await;
+        retention.failures = 3;
+        forget(after(3_600_004), retention).await;
+        assert_eq!(failures().await, ["n4", "n5", "late"]);
+        forget(START.plus(Duration::from_hours(24 * 9)), retention).await;
+        assert!(failures().await.is_empty());
         assert_eq!(count(&yard, "SELECT count(*) FROM cloud_requests").await, 0);
     }
 }

@@ -47,7 +47,8 @@ pub(crate) struct CloudFlags {
     #[arg(long)]
     cloudtasks_strict_empty_override: bool,
 
-    /// How long tasks that were given up can be looked at, 0s to 8760h [default: 168h]
+    /// How long tasks that were given up can be looked at, the newest 100,000 of them, 0s to 8760h
+    /// [default: 168h]
     #[arg(long, value_name = "DURATION")]
     cloudtasks_keep_failures: Option<String>,
 
