@@ -30,7 +30,7 @@ const KEY: &[Word] = &[
 ];
 
 /// Each exchange, with the kind of event that is published there.
-static EXCHANGES: [(&str, Exchange); 5] = [
+static EXCHANGES: [(&str, Exchange); 7] = [
     (
         event::CREATED,
         exchange(
@@ -74,6 +74,25 @@ static EXCHANGES: [(&str, Exchange); 5] = [
             "task-failed",
             "A task was given up",
             "A task has used up its attempts, or their time, and is gone.",
+        ),
+    ),
+    (
+        event::DELETED,
+        exchange(
+            "taskDeleted",
+            "task-deleted",
+            "A task was deleted",
+            "Somebody has deleted a task. Of those that go with a purge, or with their queue, \
+             nothing is told.",
+        ),
+    ),
+    (
+        event::EXPIRED,
+        exchange(
+            "taskExpired",
+            "task-expired",
+            "A task has outlived its time",
+            "A task was not done within the time that its queue keeps tasks, and is gone.",
         ),
     ),
 ];
@@ -145,7 +164,7 @@ fn word_of(project: &str) -> String {
 
 struct TaskMessages {
     /// In the order of [`EXCHANGES`].
-    names: [Arc<str>; 5],
+    names: [Arc<str>; 7],
 }
 
 impl Translate for TaskMessages {
@@ -156,6 +175,8 @@ impl Translate for TaskMessages {
             event::RETRIED,
             event::COMPLETED,
             event::FAILED,
+            event::DELETED,
+            event::EXPIRED,
         ]
     }
 
@@ -194,8 +215,9 @@ fn payload(event: &Event, standing: &Standing) -> Bytes {
     put("scheduleTime", standing.schedule_time.to_iso().into());
     put("dispatchCount", standing.dispatches.into());
     put("responseCount", standing.responses.into());
-    // Before an attempt ends, this is how the one before it came out.
-    let has_ended = ![event::CREATED, event::DISPATCHED].contains(&event.kind.as_str());
+    // Where no attempt has just ended, this is how an earlier one came out.
+    let has_ended =
+        [event::RETRIED, event::COMPLETED, event::FAILED].contains(&event.kind.as_str());
     if let Some(outcome) = standing.outcome.filter(|_| has_ended) {
         match outcome {
             Outcome::Status(status) => put("httpStatus", status.into()),

@@ -287,6 +287,8 @@ classes! {
         task_retried "taskRetried" "task-retried" CLOUD_QUEUE,
         task_completed "taskCompleted" "task-completed" CLOUD_QUEUE,
         task_failed "taskFailed" "task-failed" CLOUD_QUEUE,
+        task_deleted "taskDeleted" "task-deleted" CLOUD_QUEUE,
+        task_expired "taskExpired" "task-expired" CLOUD_QUEUE,
     }
 }
 

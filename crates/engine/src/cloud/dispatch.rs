@@ -198,7 +198,7 @@ fn lock_and_sort_out(
         }
     }
     let expired: Vec<&Task> = expired.iter().collect();
-    remove::remove(tx, now, queue, &expired, Request::Removed)?;
+    remove::remove(tx, now, queue, event::EXPIRED, &expired, Request::Removed)?;
     Ok(live)
 }
 

@@ -20,6 +20,10 @@ pub const RETRIED: &str = "cloud-task-retried";
 pub const COMPLETED: &str = "cloud-task-completed";
 /// A task was given up.
 pub const FAILED: &str = "cloud-task-failed";
+/// Somebody deleted a task.
+pub const DELETED: &str = "cloud-task-deleted";
+/// A task has outlived its time.
+pub const EXPIRED: &str = "cloud-task-expired";
 
 /// Where a task stood right after something happened to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

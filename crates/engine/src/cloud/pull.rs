@@ -109,14 +109,22 @@ fn lend(
     lent: &mut Vec<(Timestamp, Task)>,
 ) -> Result<usize, Error> {
     let until = now.plus(duration);
-    let is_over = |task: &Task| {
+    let how_it_ends = |task: &Task| {
         let most = i64::from(task.retry_of(queue).max_attempts);
-        (most >= 0 && task.dispatch_count >= most) || task.expires(queue) <= now
+        if task.expires(queue) <= now {
+            Some(event::EXPIRED)
+        } else {
+            (most >= 0 && task.dispatch_count >= most).then_some(event::FAILED)
+        }
     };
-    let (over, mut live): (Vec<Task>, Vec<Task>) =
-        task::all(tx, numbers, true)?.into_iter().partition(is_over);
-    let over: Vec<&Task> = over.iter().collect();
-    remove::remove(tx, now, queue, &over, Request::Removed)?;
+    let (over, mut live): (Vec<Task>, Vec<Task>) = task::all(tx, numbers, true)?
+        .into_iter()
+        .partition(|task| how_it_ends(task).is_some());
+    for kind in [event::EXPIRED, event::FAILED] {
+        let of_kind = over.iter().filter(|task| how_it_ends(task) == Some(kind));
+        let of_kind: Vec<&Task> = of_kind.collect();
+        remove::remove(tx, now, queue, kind, &of_kind, Request::Removed)?;
+    }
     let numbers: Vec<i64> = live.iter().map(|task| task.number).collect();
     LEND.execute(tx, &[Value::from(until)], &column(&numbers))?;
     for task in &mut live {
@@ -171,8 +179,8 @@ pub fn acknowledge(
     let Some(task) = lookup::lock(tx, number)? else {
         return Ok(Err(Refusal::TaskMissing));
     };
-    event::append(tx, now, event::COMPLETED, &queue.name, &task)?;
-    remove::remove(tx, now, &queue, &[&task], Request::Removed)?;
+    let done = [&task];
+    remove::remove(tx, now, &queue, event::COMPLETED, &done, Request::Removed)?;
     Ok(Ok(()))
 }
 

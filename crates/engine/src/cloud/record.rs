@@ -275,21 +275,16 @@ fn settle(
     ends: Ends,
 ) -> Result<(), Error> {
     wait::delete(tx, &ends.orphans)?;
-    for (kind, tasks) in [
-        (event::COMPLETED, &ends.done),
-        (event::FAILED, &ends.given_up),
-    ] {
-        for task in tasks {
-            event::append(tx, now, kind, &queue.name, task)?;
-        }
-    }
     let done: Vec<&Task> = ends.done.iter().collect();
-    remove::remove(tx, now, queue, &done, Request::Removed)?;
+    remove::remove(tx, now, queue, event::COMPLETED, &done, Request::Removed)?;
     let given_up: Vec<&Task> = ends.given_up.iter().collect();
-    if conduct.keep_failures.is_zero() {
-        remove::remove(tx, now, queue, &given_up, Request::Removed)?;
+    let request = if conduct.keep_failures.is_zero() {
+        Request::Removed
     } else {
-        remove::remove(tx, now, queue, &given_up, Request::Kept)?;
+        Request::Kept
+    };
+    remove::remove(tx, now, queue, event::FAILED, &given_up, request)?;
+    if request == Request::Kept {
         let expires = now.plus(conduct.keep_failures);
         failure::keep(tx, now, queue, &ends.given_up, expires)?;
     }

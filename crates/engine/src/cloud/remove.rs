@@ -1,4 +1,4 @@
-//! Tasks that end: their rows go, their names stay a while.
+//! Tasks that end: it is told, their rows go, their names stay a while.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::portions::{Portions, column};
 use super::queue::{self, Queue};
 use super::refusal::Refusal;
 use super::task::Task;
-use super::{lookup, tombstone, wait};
+use super::{event, lookup, tombstone, wait};
 use crate::timestamp::Timestamp;
 
 static DELETE_TASKS: LazyLock<Portions<1>> = LazyLock::new(|| {
@@ -27,16 +27,21 @@ pub(super) enum Request {
     Kept,
 }
 
-/// Removes these tasks of a queue, their entries, and maybe their requests; keeps their names.
+/// Removes these tasks of a queue, their entries, and maybe their requests; keeps their names, and
+/// writes down the event of this kind for each.
 pub(super) fn remove(
     tx: &mut Tx<'_>,
     now: Timestamp,
     queue: &Queue,
+    kind: &'static str,
     tasks: &[&Task],
     request: Request,
 ) -> Result<(), Error> {
     if tasks.is_empty() {
         return Ok(());
+    }
+    for task in tasks {
+        event::append(tx, now, kind, &queue.name, task)?;
     }
     let leases: Vec<i64> = tasks.iter().filter_map(|task| task.lease_id).collect();
     wait::delete(tx, &leases)?;
@@ -81,6 +86,7 @@ pub fn delete(
     {
         task.lease_id = None;
     }
-    remove(tx, now, &queue, &[&task], Request::Removed)?;
+    let deleted = [&task];
+    remove(tx, now, &queue, event::DELETED, &deleted, Request::Removed)?;
     Ok(Ok(()))
 }

@@ -9,7 +9,7 @@ use taskyard_store::{Error, Tx, params};
 
 use super::queue::{self, Queue};
 use super::remove::{self, Request};
-use super::{attempt, failure, lookup, tombstone, wait};
+use super::{attempt, event, failure, lookup, tombstone, wait};
 use crate::timestamp::Timestamp;
 
 pub use super::tombstone::graves;
@@ -111,7 +111,8 @@ fn expire_one(tx: &mut Tx<'_>, now: Timestamp, queue: &Queue, number: i64) -> Re
         // The attempt goes on, and counts until it has ended.
         task.lease_id = None;
     }
-    remove::remove(tx, now, queue, &[&task], Request::Removed)
+    let expired = [&task];
+    remove::remove(tx, now, queue, event::EXPIRED, &expired, Request::Removed)
 }
 
 const OLD_NAMES: &str = "DELETE FROM cloud_tombstones WHERE (queue, task_id) IN \

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use taskyard_engine::cloud::pull::{self, TagFilter};
-use taskyard_engine::cloud::{NewTask, Outcome, Settings, node};
+use taskyard_engine::cloud::{NewTask, Outcome, Settings, node, remove, sweep};
 use taskyard_store::{on_both_databases, params};
 
 use crate::yard::{QUEUE, START, Yard, after, message, named, pull as pull_queue, secs};
@@ -86,5 +86,48 @@ on_both_databases! {
         done.await.expect("acknowledged");
         let log = log(&yard, "a").await;
         assert_eq!(kinds(&log), ["cloud-task-created", "cloud-task-completed"]);
+    }
+
+    async fn a_task_that_is_deleted_or_outlives_its_time_is_told_of(kind) {
+        let yard = Yard::with(kind, Settings::default()).await;
+        for id in ["deleted", "swept", "late"] {
+            yard.create(START, named(id)).await.expect("created");
+        }
+        let deleted = yard.write(|tx| remove::delete(tx, after(1), QUEUE, "deleted"));
+        deleted.await.expect("deleted");
+        let end = START.plus(Settings::default().task_ttl);
+        yard.write(move |tx| sweep::expire(tx, end, QUEUE, 1)).await;
+        assert!(yard.claim(end, 10).await.dispatches.is_empty());
+        for (id, last) in [
+            ("deleted", "cloud-task-deleted"),
+            ("swept", "cloud-task-expired"),
+            ("late", "cloud-task-expired"),
+        ] {
+            assert_eq!(kinds(&log(&yard, id).await), ["cloud-task-created", last], "{id}");
+        }
+    }
+
+    async fn a_task_that_was_leased_too_often_or_too_late_is_told_of(kind) {
+        let mut settings = pull_queue();
+        settings.retry.max_attempts = 1;
+        let ttl = settings.task_ttl;
+        let yard = Yard::with(kind, settings).await;
+        let lease = |now| {
+            let lent = yard.write(move |tx| {
+                pull::lease(tx, now, QUEUE, 10, secs(10), &TagFilter::None)
+            });
+            async { lent.await.expect("lent").len() }
+        };
+        yard.create(START, message("often", "")).await.expect("created");
+        assert_eq!(lease(START).await, 1);
+        yard.create(after(1), message("late", "")).await.expect("created");
+        assert_eq!(lease(after(1).plus(ttl)).await, 0);
+        assert_eq!(kinds(&log(&yard, "often").await)[1..], ["cloud-task-expired"]);
+        assert_eq!(kinds(&log(&yard, "late").await)[1..], ["cloud-task-expired"]);
+
+        yard.create(START.plus(ttl), message("again", "")).await.expect("created");
+        assert_eq!(lease(START.plus(ttl)).await, 1);
+        assert_eq!(lease(START.plus(ttl).plus(secs(10))).await, 0);
+        assert_eq!(kinds(&log(&yard, "again").await)[1..], ["cloud-task-failed"]);
     }
 }

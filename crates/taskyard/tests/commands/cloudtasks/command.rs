@@ -288,11 +288,11 @@ async fn a_task_of_later_can_be_run_now_or_deleted() {
         let created = output(&server, &[&create[..], &time].concat()).await;
         assert_eq!(columns(&created)[1], at);
     }
+    let mut tail = Tail::start(&server, &["--json", "--count", "3"]).await;
     assert_eq!(
         output(&server, &["tasks", "delete", "mail/dropped"]).await,
         ""
     );
-    let mut tail = Tail::start(&server, &["--json", "--count", "2"]).await;
     let run = output(&server, &["tasks", "run", "mail/kept"]).await;
     assert_eq!(columns(&run)[0], "mail/kept");
     assert_eq!(
@@ -307,16 +307,16 @@ async fn a_task_of_later_can_be_run_now_or_deleted() {
         .iter()
         .map(|it| it["event"].as_str().unwrap())
         .collect();
-    assert_eq!(events, ["dispatched", "completed"]);
-    assert_eq!(told[1]["dispatchCount"], 1);
+    assert_eq!(events, ["deleted", "dispatched", "completed"]);
+    assert_eq!(told[2]["dispatchCount"], 1);
     assert_eq!(
-        told[1]["name"],
+        told[2]["name"],
         "projects/my-project/locations/here/queues/mail/tasks/kept"
     );
     assert_eq!(output(&server, &["tasks", "list", "mail"]).await, "");
 
     // Where somebody left off, somebody else goes on.
-    let after = told[0]["id"].as_str().unwrap();
+    let after = told[1]["id"].as_str().unwrap();
     let mut again = Tail::start(&server, &["mail", "--after", after, "--count", "1"]).await;
     assert_eq!(again.next().await, ["completed", "mail/kept", "200"]);
     assert_eq!(again.line().await, None);
