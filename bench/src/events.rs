@@ -76,9 +76,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     if let Some(url) = &options.amqp_url {
         let published = House::open(&binary, &options, &[("TASKYARD_AMQP_URL", url)]).await?;
         published.connected().await?;
-        phases = published.beside(&alone).await?;
+        let in_time;
+        (phases, in_time) = published.beside(&alone).await?;
         let share = phases.last().and_then(|phase| phase.share_of_first);
-        let name = format!("full cycle with a broker against without, {CONNECTIONS} connections");
+        let name = format!(
+            "full cycle with a broker against without, {CONNECTIONS} connections, {:.1} % \
+             published meanwhile",
+            in_time * 100.0
+        );
         targets.push(Target::share(name, share.unwrap_or(0.0), BROKER_SHARE));
         targets.push(published.relay(&binary, url).await?);
     }
@@ -149,18 +154,24 @@ impl House {
     }
 
     /// Full cycles on the server that is `alone` and on this one, in turns. Nothing is left to be
-    /// published when the other's turn comes.
-    async fn beside(&self, alone: &Self) -> Result<Vec<Phase>> {
+    /// published when the other's turn comes; how much was published while the turns lasted is
+    /// returned too.
+    async fn beside(&self, alone: &Self) -> Result<(Vec<Phase>, f64)> {
         let limit = self.yard.turn();
         let mut turns = Turns::default();
+        self.quiet().await?;
+        let (mut in_time, mut in_all) = (0.0, 0.0);
         for _ in 0..TURNS {
             let cycled = alone.load(Step::Cycle, CONNECTIONS, limit).await?;
             turns.add("cycle", cycled)?;
+            let before = self.published().await?;
             let published = self.load(Step::Cycle, CONNECTIONS, limit).await?;
             turns.add("published", published)?;
+            in_time += self.published().await? - before;
             self.quiet().await?;
+            in_all += self.published().await? - before;
         }
-        Ok(turns.phases(CONNECTIONS))
+        Ok((turns.phases(CONNECTIONS), in_time / in_all))
     }
 
     /// Creates tasks at a fixed rate.
