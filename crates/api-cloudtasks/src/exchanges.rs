@@ -256,6 +256,31 @@ mod tests {
     }
 
     #[test]
+    fn only_where_an_attempt_has_ended_its_answer_is_told() {
+        let standing = Standing {
+            number: 1,
+            schedule_time: Timestamp(2),
+            dispatches: 1,
+            responses: 1,
+            outcome: Some(Outcome::Status(503)),
+        };
+        for kind in translator().kinds() {
+            let event = Event {
+                position: 1,
+                created: 2,
+                kind: (*kind).to_owned(),
+                subject: "projects/p/locations/l/queues/q/tasks/t".to_owned(),
+                body: String::new(),
+            };
+            let told: Value = serde_json::from_slice(&payload(&event, &standing)).expect("JSON");
+            let has_ended = ["retried", "completed", "failed"]
+                .iter()
+                .any(|end| kind.ends_with(end));
+            assert_eq!(told["httpStatus"] == 503, has_ended, "{kind}");
+        }
+    }
+
+    #[test]
     fn every_kind_has_its_exchange() {
         let kinds = EXCHANGES.each_ref().map(|(kind, _)| *kind);
         let translator = translator();
