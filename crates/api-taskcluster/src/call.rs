@@ -67,6 +67,19 @@ impl Call {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Reads the query's `limit` and `continuationToken` from the body as well.
+    pub(crate) fn with_page_of_body(mut self) -> Self {
+        for name in ["limit", "continuationToken"] {
+            let told = match self.payload.get(name) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Number(number)) => number.to_string(),
+                _ => continue,
+            };
+            self.query.push((name.to_owned(), told));
+        }
+        self
+    }
+
     /// A string of the body.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.payload

@@ -95,6 +95,8 @@ pub(crate) struct Method<S> {
     pub(crate) early: bool,
     /// Whether the handler gets the request itself, to judge it on its own.
     pub(crate) sees_original: bool,
+    /// Whether the reference tells of it.
+    pub(crate) published: bool,
     /// The field of the body that tells it from a method of the same verb and route.
     pub(crate) told_by: Option<&'static str>,
 }
@@ -131,6 +133,7 @@ impl<S> Method<S> {
             handler,
             early: false,
             sees_original: false,
+            published: true,
             told_by: None,
         }
     }
@@ -179,6 +182,12 @@ impl<S> Method<S> {
     /// this one has. Bodies with none of them belong to the one that comes first.
     pub(crate) fn told_by(mut self, field: &'static str) -> Self {
         self.told_by = Some(field);
+        self
+    }
+
+    /// Keeps it out of the reference: it is there for callers that know it anyway.
+    pub(crate) fn unpublished(mut self) -> Self {
+        self.published = false;
         self
     }
 

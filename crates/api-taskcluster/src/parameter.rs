@@ -53,6 +53,14 @@ pattern!(GITHUB_APP, "^[a-zA-Z0-9_-]+$");
 pattern!(GITHUB_OWNER, "^[A-Za-z0-9._-]+$");
 pattern!(ENTITY_TYPE, "^(client|role|secret|hook|worker-pool)$");
 pattern!(CREDENTIALS_FORMAT, "^iam-role-compat$");
+pattern!(
+    INDEX_PATH,
+    "^([a-zA-Z0-9_!~*'()%-]+\\.)*[a-zA-Z0-9_!~*'()%-]+$"
+);
+pattern!(
+    INDEX_NAMESPACE,
+    "^(([a-zA-Z0-9_!~*'()%-]+\\.)*[a-zA-Z0-9_!~*'()%-]+)?$"
+);
 pattern!(ANYTHING, "^(?s:.)*$");
 pattern!(BOOLEAN, "^(true|false)$");
 
@@ -75,6 +83,8 @@ pub(crate) fn of_parameter(name: &str) -> &'static Pattern {
         "appName" => &GITHUB_APP,
         "owner" => &GITHUB_OWNER,
         "entityType" => &ENTITY_TYPE,
+        "indexPath" => &INDEX_PATH,
+        "namespace" => &INDEX_NAMESPACE,
         "prefix" | "projectId" | "serviceAccount" => &ANYTHING,
         _ => &IDENTIFIER,
     }
@@ -134,6 +144,8 @@ mod tests {
             &TUNNEL_CLIENT,
             &ENTITY_TYPE,
             &CREDENTIALS_FORMAT,
+            &INDEX_PATH,
+            &INDEX_NAMESPACE,
             &ANYTHING,
             &GITHUB_APP,
             &GITHUB_OWNER,

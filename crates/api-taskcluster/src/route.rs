@@ -2,7 +2,7 @@
 //!
 //! A parameter is one segment. Two of them may stretch, because clients of different ages escape
 //! them differently: a task queue id is one segment with `%2F` in it or two plain ones, an artifact
-//! name is all the rest of the path.
+//! name is all the rest of the path. A namespace may be left out.
 
 /// One piece of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ enum Segment {
     TaskQueueId(&'static str),
     /// Everything that is left, at least one segment.
     Rest(&'static str),
+    /// One segment, perhaps an empty one, or none if the path ends here.
+    Optional(&'static str),
     /// Everything that is left, perhaps nothing; a slash at the end belongs to it.
     Splat(&'static str),
 }
@@ -53,6 +55,7 @@ impl Route {
                     Some("taskQueueId") => Segment::TaskQueueId("taskQueueId"),
                     Some("name") => Segment::Rest("name"),
                     Some("prefix") => Segment::Splat("prefix"),
+                    Some("namespace") => Segment::Optional("namespace"),
                     Some(name) => Segment::Parameter(name),
                 }
             })
@@ -66,6 +69,7 @@ impl Route {
             Segment::Literal(_) => None,
             Segment::Parameter(name)
             | Segment::TaskQueueId(name)
+            | Segment::Optional(name)
             | Segment::Rest(name)
             | Segment::Splat(name) => Some(*name),
         })
@@ -74,7 +78,9 @@ impl Route {
     /// Parameters that a scope may be checked with before the handler runs.
     pub(crate) fn has_plain_parameter(&self, wanted: &str) -> bool {
         self.segments.iter().any(|segment| match segment {
-            Segment::Parameter(name) | Segment::TaskQueueId(name) => *name == wanted,
+            Segment::Parameter(name) | Segment::TaskQueueId(name) | Segment::Optional(name) => {
+                *name == wanted
+            }
             Segment::Literal(_) | Segment::Rest(_) | Segment::Splat(_) => false,
         })
     }
@@ -111,6 +117,10 @@ fn match_segments(
         return path.is_empty();
     };
     let Some((first, rest)) = path.split_first() else {
+        if let Segment::Optional(name) = segment {
+            values.push((name, String::new()));
+            return segments.is_empty();
+        }
         return false;
     };
     match segment {
@@ -124,7 +134,7 @@ fn match_segments(
             segments.is_empty()
         }
         Segment::Parameter(_) | Segment::TaskQueueId(_) if first.is_empty() => false,
-        Segment::Parameter(name) => {
+        Segment::Parameter(name) | Segment::Optional(name) => {
             values.push((name, (*first).to_owned()));
             match_segments(segments, rest, values)
         }
@@ -216,6 +226,17 @@ mod tests {
         assert_eq!(prefix("/aws/s3/b/x/y%2Fz/"), Some("x/y/z/".into()));
         assert_eq!(prefix("/aws/s3/b//x"), Some("/x".into()));
         assert_eq!(prefix("/aws/s3/b"), None);
+    }
+
+    #[test]
+    fn a_namespace_may_be_left_out() {
+        for path in ["/tasks", "/tasks/"] {
+            let empty = Some(vec![String::new()]);
+            assert_eq!(matched("/tasks/<namespace>", path), empty);
+        }
+        let there = Some(vec!["a.b".to_owned()]);
+        assert_eq!(matched("/tasks/<namespace>", "/tasks/a.b/"), there);
+        assert_eq!(matched("/tasks/<namespace>", "/tasks/a/b"), None);
     }
 
     #[test]

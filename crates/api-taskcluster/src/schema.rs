@@ -52,6 +52,9 @@ static DOCUMENTS: &[(&str, &str)] = embedded! {
     "common":
         "api-reference-v0" "exchanges-reference-v0" "manifest-v3" "metadata-metaschema"
         "metaschema";
+    "index/v1":
+        "indexed-task-response" "insert-task-request" "list-namespaces-request"
+        "list-namespaces-response" "list-tasks-at-index" "list-tasks-response";
     "object/v1":
         "create-upload-request" "create-upload-response" "download-method-geturl"
         "download-method-simple" "download-object-request" "download-object-response"

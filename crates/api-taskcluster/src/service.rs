@@ -305,7 +305,10 @@ impl<S: Send + Sync + 'static> Service<S> {
 
     /// The service's reference document.
     pub fn reference(&self) -> Value {
-        let entries: Vec<Value> = self.methods.iter().map(entry).collect();
+        let entries: Vec<Value> = {
+            let published = self.methods.iter().filter(|method| method.published);
+            published.map(entry).collect()
+        };
         json!({
             "$schema": "/schemas/common/api-reference-v0.json#",
             "title": self.title,

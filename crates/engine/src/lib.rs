@@ -13,6 +13,7 @@
 //!   tasks as jobs of stacks and agents.
 //! - [`artifact`]: records of what runs left behind; [`object`]: named bytes that are uploaded on
 //!   their own; [`content`]: which stored bytes belong to which of them.
+//! - [`index`]: tasks by names that somebody gave them.
 //! - [`cloud`]: queues that send their tasks to a handler, or lend them to whoever asks.
 //! - [`timer`]: what happens by itself when its time comes.
 
@@ -23,6 +24,7 @@ pub mod clock;
 pub mod cloud;
 pub mod content;
 pub mod group;
+pub mod index;
 pub mod lease;
 pub mod object;
 pub mod reservation;

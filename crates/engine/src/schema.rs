@@ -14,6 +14,7 @@ pub const MIGRATIONS: &[Migration] = &[
     WORKERS_CLAIMS,
     crate::content::TABLES,
     crate::object::TABLES,
+    crate::index::TABLES,
 ];
 
 const LEAVING: Migration = Migration {

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::cloud;
 use crate::content::{self, Stored};
 use crate::group;
+use crate::index;
 use crate::lease::{self, Queue};
 use crate::object;
 use crate::reservation;
@@ -322,7 +323,11 @@ impl Timer {
                 .store
                 .write(key, move |tx| task_queue::expire(tx, by, PORTION))
                 .await?
-                .more;
+                .more
+            | self
+                .store
+                .write(key, move |tx| index::expire(tx, by, PORTION))
+                .await?;
         if !more {
             self.next_expiry = now.plus(EXPIRY_INTERVAL);
         }

@@ -10,6 +10,7 @@ use taskyard_access::{Directory, Sealer};
 use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::{self, Auth};
 use taskyard_api_taskcluster::events::{Events, Guest, Pace};
+use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, BuiltIn, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
@@ -46,6 +47,10 @@ const APIS: &[Api] = &[
     Api {
         prefix: "/api/events/",
         name: "events",
+    },
+    Api {
+        prefix: "/api/index/",
+        name: "index",
     },
     Api {
         prefix: "/api/object/",
@@ -163,12 +168,14 @@ pub(crate) async fn assemble(
         Arc::clone(&transfers),
         context.clone(),
     ));
+    let index = Arc::new(Index::service(store.clone(), root_url, context.clone()));
     let queue = Arc::new(Queue::service(parts, context));
     let references = References::new(
         root_url,
         schemas,
         [
             ("auth", auth.reference()),
+            ("index", index.reference()),
             ("object", object.reference()),
             ("queue", queue.reference()),
         ],
@@ -239,6 +246,7 @@ pub(crate) async fn assemble(
     let doors = Doors {
         auth,
         events,
+        index,
         object,
         queue,
         transfers,

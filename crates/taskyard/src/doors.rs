@@ -11,6 +11,7 @@ use taskyard_api_cloudtasks::CloudTasks;
 use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::Auth;
 use taskyard_api_taskcluster::events::Events;
+use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
 use taskyard_api_taskcluster::{References, Service};
@@ -22,6 +23,7 @@ use taskyard_http::Door;
 pub(crate) struct Doors {
     pub(crate) auth: Arc<Service<Auth>>,
     pub(crate) events: Events,
+    pub(crate) index: Arc<Service<Index>>,
     pub(crate) object: Arc<Service<Objects>>,
     pub(crate) queue: Arc<Service<Queue>>,
     pub(crate) transfers: Arc<Transfers>,
@@ -38,6 +40,7 @@ pub(crate) struct Alone(pub(crate) Taskstore);
 
 /// The prefixes of Taskcluster's services, in any case.
 const AUTH: &str = "/api/auth/v1";
+const INDEX: &str = "/api/index/v1";
 const OBJECT: &str = "/api/object/v1";
 const QUEUE: &str = "/api/queue/v1";
 /// Where taskstore is, beside the root of its own listener.
@@ -53,6 +56,9 @@ impl Door for Doors {
         }
         if is_below(path, Events::prefix()) {
             return Box::pin(async move { self.events.answer(request).await });
+        }
+        if is_below(path, INDEX) {
+            return Box::pin(async move { self.index.answer(request).await });
         }
         if is_below(path, OBJECT) {
             return Box::pin(async move { self.object.answer(request).await });

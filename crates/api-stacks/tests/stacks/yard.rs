@@ -288,6 +288,7 @@ impl Yard {
                         .to_text()
                         .expect("an outline"),
                     notice: String::new(),
+                    promise: None,
                     task_queue_id: wanted.task_queue.to_owned(),
                     scheduler_id: "-".to_owned(),
                     project_id: "none".to_owned(),

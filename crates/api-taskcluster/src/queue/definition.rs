@@ -14,6 +14,7 @@ use super::facts;
 use super::status::split_queue_id;
 use crate::date_time;
 use crate::error::ApiError;
+use crate::index;
 
 /// How far `created` may be from the server's clock, and the grace of the latest deadline.
 const DRIFT: Duration = Duration::from_mins(15);
@@ -162,7 +163,9 @@ impl<'a> Definition<'a> {
             .map_err(ApiError::internal)?;
         let notice = facts::notice(list(self.body, "routes"), self.body.get("tags"))
             .map_err(ApiError::internal)?;
+        let promise = index::promise(&self.routes, self.body.get("extra"), self.expires);
         Ok(NewTask {
+            promise: promise.map(Box::new),
             id: self.task_id.to_owned(),
             group_id: self.text("taskGroupId", self.task_id).to_owned(),
             scheduler_id: self.text("schedulerId", "-").to_owned(),

@@ -8,6 +8,7 @@ use http::Request;
 use serde_json::{Value, json};
 use taskyard_access::directory::Directory;
 use taskyard_access::{Sealer, slugid};
+use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, Files, Queue, Transfers};
 use taskyard_api_taskcluster::schema::Schemas;
@@ -52,7 +53,8 @@ pub(crate) struct House {
     pub(crate) files: Files,
     pub(crate) folder: TempDir,
     pub(crate) objects: Arc<Service<Objects>>,
-    references: [Value; 2],
+    index: Arc<Service<Index>>,
+    references: [Value; 3],
     root: taskyard_access::Credentials,
     // Dropped last: the store lets go of the database before that is removed.
     pub(crate) database: Database,
@@ -120,6 +122,7 @@ impl House {
             draining: draining.clone(),
             transfers: Arc::clone(&transfers),
         };
+        let index = Arc::new(Index::service(store.clone(), ROOT_URL, context.clone()));
         let service = Arc::new(Queue::service(parts, context));
         let root = taskyard_access::Credentials {
             client_id: "root".to_owned(),
@@ -127,8 +130,9 @@ impl House {
             certificate: None,
         };
         House {
-            references: [service.reference(), objects.reference()],
+            references: [service.reference(), objects.reference(), index.reference()],
             service,
+            index,
             objects: Arc::new(objects),
             transfers,
             schemas,
@@ -216,6 +220,8 @@ impl House {
             self.transfers.answer(request).await
         } else if request.uri().path().starts_with("/api/object/") {
             self.objects.answer(request).await
+        } else if request.uri().path().starts_with("/api/index/") {
+            self.index.answer(request).await
         } else {
             self.service.answer(request).await
         }

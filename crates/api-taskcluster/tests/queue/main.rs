@@ -28,6 +28,7 @@ mod groups;
 mod histories;
 mod house;
 mod idempotency;
+mod index;
 mod listings;
 mod messages;
 mod metadata;

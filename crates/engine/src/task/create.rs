@@ -9,6 +9,7 @@ use super::event;
 use super::refusal::Refusal;
 use super::run::{Created, Run, State};
 use super::{Group, Priority, Requires, Task, dependency, group, record};
+use crate::index::{self, Promise};
 use crate::lease;
 use crate::timestamp::Timestamp;
 
@@ -25,6 +26,8 @@ pub struct NewTask {
     /// What messages say of its definition, as JSON: told with its creation, so that whoever makes
     /// them need not read the definition. Empty if they have to.
     pub notice: String,
+    /// What it is to be found by once it completes.
+    pub promise: Option<Box<Promise>>,
     /// `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
     /// Who schedules the group's tasks.
@@ -83,6 +86,9 @@ pub fn create(
         return outcome.ok_or_else(|| tx.overtaken("the same task was created and removed"));
     }
     tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
+    if let Some(promise) = &new.promise {
+        index::promise(tx, task.number, promise)?;
+    }
     let group_expires = new.expires.plus(GROUP_OUTLIVES_TASKS);
     match known_group {
         None => group::insert(tx, &task, group_expires)?,
@@ -161,6 +167,7 @@ fn unscheduled(new: &NewTask, number: i64) -> Task {
         ever_resolved: false,
         runs: Vec::new(),
         lease_id: None,
+        promises: new.promise.is_some(),
     }
 }
 

@@ -71,8 +71,8 @@ pub const GROUP_PRIORITY_CHANGED: &str = "task-group-priority-changed";
 /// An event about a task: the task as it was right after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEvent {
-    /// The task. What an event does not tell (`requires`, `retries`, `ever_resolved`, `lease_id`)
-    /// is left at its default.
+    /// The task. What an event does not tell (`requires`, `retries`, `ever_resolved`, `lease_id`,
+    /// `promises`) is left at its default.
     pub task: Task,
     /// Which run it is about, if it is about one.
     pub run_id: Option<usize>,
@@ -371,6 +371,7 @@ impl TaskEvent {
             ever_resolved: false,
             runs: body.runs,
             lease_id: None,
+            promises: false,
         };
         Ok(TaskEvent {
             task,

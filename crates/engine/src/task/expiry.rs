@@ -4,6 +4,7 @@
 use taskyard_events::log;
 use taskyard_store::{Error, Tx, params};
 
+use crate::index;
 use crate::lease;
 use crate::timestamp::Timestamp;
 
@@ -17,7 +18,7 @@ pub struct Expired {
 }
 
 /// An open task is past its deadline too: it is resolved first, so that its dependents follow.
-const EXPIRED_TASKS: &str = "SELECT task_id, number, lease_id FROM tasks WHERE expires < $1 AND is_open = 0 \
+const EXPIRED_TASKS: &str = "SELECT task_id, number, lease_id, promises FROM tasks WHERE expires < $1 AND is_open = 0 \
      ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED";
 const DELETE_TASK: &str = "DELETE FROM tasks WHERE number = $1";
 const LEAVE_DEFINITION: &str = "INSERT INTO leaving_definitions (number, last_event) \
@@ -32,16 +33,20 @@ pub fn expire_tasks(tx: &mut Tx<'_>, by: Timestamp, limit: usize) -> Result<Expi
             row.get::<String>(0)?,
             row.get::<i64>(1)?,
             row.get::<Option<i64>>(2)?,
+            row.get::<bool>(3)?,
         ))
     })?;
     // Nothing happens to them from here on, so their last events stand before this one.
     let last_event = log::newest(tx)?;
-    for (task_id, number, lease_id) in &expired {
+    for (task_id, number, lease_id, promises) in &expired {
         if let Some(lease_id) = lease_id {
             lease::delete(tx, *lease_id)?;
         }
         tx.execute(DELETE_TASK, params![*number])?;
         tx.execute(LEAVE_DEFINITION, params![*number, last_event])?;
+        if *promises {
+            index::forget_promise(tx, *number)?;
+        }
         for sql in [DELETE_DEPENDENCIES, DELETE_RESOLUTION] {
             tx.execute(sql, params![task_id])?;
         }

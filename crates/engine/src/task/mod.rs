@@ -173,6 +173,8 @@ pub struct Task {
     pub runs: Vec<Run>,
     /// The lease of the last run while that is pending or running.
     pub lease_id: Option<i64>,
+    /// Whether it is to be found in the [index](crate::index) once it completes.
+    pub promises: bool,
 }
 
 impl Task {

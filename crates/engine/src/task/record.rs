@@ -2,8 +2,10 @@
 
 use taskyard_store::{Error, Row, Tx, params};
 
+use super::run::Resolved;
 use super::transition::{LeaseChange, Transition};
 use super::{Priority, Requires, Task, dependency, event, group, run};
+use crate::index;
 use crate::lease::{self, NewEntry, Queue};
 use crate::timestamp::{Nanos, Timestamp};
 
@@ -40,14 +42,16 @@ macro_rules! columns {
             $prefix,
             "lease_id, ",
             $prefix,
-            "number"
+            "number, ",
+            $prefix,
+            "promises"
         )
     };
 }
 pub(super) use columns;
 
 /// How many columns [`columns!`] names.
-pub(super) const COLUMNS: usize = 15;
+pub(super) const COLUMNS: usize = 16;
 
 fn narrow(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(0)
@@ -72,6 +76,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Task, Error> {
             .map_err(|error| Error::Statement(format!("the runs of a task: {error}")))?,
         lease_id: row.get(13)?,
         number: row.get(14)?,
+        promises: row.get(15)?,
     })
 }
 
@@ -127,8 +132,8 @@ pub(super) fn definition_of(tx: &mut Tx<'_>, task: &Task) -> Result<String, Erro
 
 const INSERT: &str = "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, \
      task_group_id, priority, requires, retries, retries_left, deadline, expires, is_open, \
-     ever_resolved, runs, lease_id, number, group_number, outline) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+     ever_resolved, runs, lease_id, number, group_number, outline, promises) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
      ON CONFLICT (task_id) DO NOTHING";
 
 fn runs_text(task: &Task) -> Result<String, Error> {
@@ -166,6 +171,7 @@ pub(super) fn insert(
             task.number,
             group_number,
             outline,
+            task.promises,
         ],
     )?;
     Ok(inserted > 0)
@@ -244,6 +250,9 @@ pub(super) fn apply(
         event::note(tx, now, &task, happened)?;
     }
     if let Some(resolved) = resolved {
+        if resolved == Resolved::Completed && task.promises {
+            index::keep_promise(tx, now, task.number, &task.id)?;
+        }
         dependency::follow(tx, now, &task.id, resolved.state())?;
         group::settle(tx, now, &task.group_id)?;
     }

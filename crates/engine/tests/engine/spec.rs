@@ -56,6 +56,7 @@ impl Spec {
             definition: format!(r#"{{"place":{place},"altered":{altered}}}"#),
             outline: String::new(),
             notice: String::new(),
+            promise: None,
             task_queue_id: queue_id(self.queue),
             scheduler_id: self.scheduler.to_owned(),
             project_id: "none".to_owned(),

@@ -170,6 +170,7 @@ pub(crate) fn new_task(id: &str) -> NewTask {
         definition: format!(r#"{{"name":"{id}"}}"#),
         outline: String::new(),
         notice: String::new(),
+        promise: None,
         task_queue_id: QUEUE.to_owned(),
         scheduler_id: "-".to_owned(),
         project_id: "none".to_owned(),
