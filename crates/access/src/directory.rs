@@ -6,7 +6,7 @@
 //! wake-up on others.
 
 mod clients;
-mod history;
+pub(crate) mod history;
 mod roles;
 mod schema;
 mod snapshot;

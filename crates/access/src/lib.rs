@@ -50,6 +50,8 @@ mod role_index;
 pub mod scope;
 pub mod scope_set;
 pub mod seal;
+#[cfg(feature = "directory")]
+pub mod secrets;
 pub mod sign;
 pub mod slugid;
 pub mod temporary;

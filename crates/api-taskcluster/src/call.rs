@@ -5,11 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use serde_json::Value;
-use taskyard_access::{Expression, Param, Rendered, ScopeSet};
+use taskyard_access::{Deed, Expression, Param, Rendered, ScopeSet};
 use taskyard_engine::Timestamp;
 
 use crate::error::{ApiError, Code};
 use crate::route::Params;
+
+/// What somebody without credentials is called.
+const NOBODY: &str = "auth-failed:no-auth";
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -44,7 +47,22 @@ pub(crate) struct Original {
     pub(crate) trust_forwarded: bool,
 }
 
+impl Caller {
+    /// What the caller is called.
+    pub(crate) fn name(&self) -> &str {
+        self.client_id.as_deref().unwrap_or(NOBODY)
+    }
+}
+
 impl Call {
+    /// Who makes the change that it asks for.
+    pub(crate) fn deed(&self) -> Deed<'_> {
+        Deed {
+            actor: self.caller.name(),
+            now_ms: self.now.millis(),
+        }
+    }
+
     /// A URL parameter of the method's route.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params

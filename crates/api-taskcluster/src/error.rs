@@ -79,6 +79,9 @@ impl Code {
     }
 }
 
+/// What stands in an error in place of a secret.
+const OMITTED: &str = "(OMITTED)";
+
 /// What of a request is repeated in an error about it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestInfo {
@@ -86,6 +89,25 @@ pub(crate) struct RequestInfo {
     pub(crate) params: Arc<Params>,
     pub(crate) payload: Arc<Value>,
     pub(crate) time: Timestamp,
+}
+
+impl RequestInfo {
+    /// The same without what stands in the field `secret` of the body, or, where that cannot be told
+    /// from the rest, without the body.
+    pub(crate) fn without(mut self, secret: Option<&str>) -> Self {
+        let Some(field) = secret else {
+            return self;
+        };
+        match Arc::make_mut(&mut self.payload) {
+            Value::Object(fields) => {
+                if let Some(secret) = fields.get_mut(field) {
+                    *secret = OMITTED.into();
+                }
+            }
+            other => *other = OMITTED.into(),
+        }
+        self
+    }
 }
 
 impl ApiError {

@@ -23,6 +23,7 @@ mod reference;
 mod reply;
 mod route;
 pub mod schema;
+pub mod secrets;
 mod service;
 
 pub use exchanges::{exchange_names, translators};

@@ -95,6 +95,8 @@ pub(crate) struct Method<S> {
     pub(crate) early: bool,
     /// Whether the handler gets the request itself, to judge it on its own.
     pub(crate) sees_original: bool,
+    /// The field of the body that no error repeats.
+    pub(crate) secret: Option<&'static str>,
     /// Whether the reference tells of it.
     pub(crate) published: bool,
     /// The field of the body that tells it from a method of the same verb and route.
@@ -133,6 +135,7 @@ impl<S> Method<S> {
             handler,
             early: false,
             sees_original: false,
+            secret: None,
             published: true,
             told_by: None,
         }
@@ -182,6 +185,12 @@ impl<S> Method<S> {
     /// this one has. Bodies with none of them belong to the one that comes first.
     pub(crate) fn told_by(mut self, field: &'static str) -> Self {
         self.told_by = Some(field);
+        self
+    }
+
+    /// Keeps a field of the body out of errors.
+    pub(crate) fn secret(mut self, field: &'static str) -> Self {
+        self.secret = Some(field);
         self
     }
 

@@ -61,12 +61,14 @@ pattern!(
     INDEX_NAMESPACE,
     "^(([a-zA-Z0-9_!~*'()%-]+\\.)*[a-zA-Z0-9_!~*'()%-]+)?$"
 );
+pattern!(SECRET_NAME, "^[^\\x00]+$");
 pattern!(ANYTHING, "^(?s:.)*$");
 pattern!(BOOLEAN, "^(true|false)$");
 
-/// The pattern of a URL parameter.
-pub(crate) fn of_parameter(name: &str) -> &'static Pattern {
+/// The pattern of a URL parameter of this service.
+pub(crate) fn of_parameter(service: &str, name: &str) -> &'static Pattern {
     match name {
+        "name" if service == "secrets" => &SECRET_NAME,
         "taskId" | "taskGroupId" => &SLUGID,
         "taskQueueId" => &TASK_QUEUE_ID,
         "runId" => &RUN_ID,
@@ -146,6 +148,7 @@ mod tests {
             &CREDENTIALS_FORMAT,
             &INDEX_PATH,
             &INDEX_NAMESPACE,
+            &SECRET_NAME,
             &ANYTHING,
             &GITHUB_APP,
             &GITHUB_OWNER,

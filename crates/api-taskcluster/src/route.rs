@@ -78,10 +78,11 @@ impl Route {
     /// Parameters that a scope may be checked with before the handler runs.
     pub(crate) fn has_plain_parameter(&self, wanted: &str) -> bool {
         self.segments.iter().any(|segment| match segment {
-            Segment::Parameter(name) | Segment::TaskQueueId(name) | Segment::Optional(name) => {
-                *name == wanted
-            }
-            Segment::Literal(_) | Segment::Rest(_) | Segment::Splat(_) => false,
+            Segment::Parameter(name)
+            | Segment::TaskQueueId(name)
+            | Segment::Optional(name)
+            | Segment::Rest(name) => *name == wanted,
+            Segment::Literal(_) | Segment::Splat(_) => false,
         })
     }
 

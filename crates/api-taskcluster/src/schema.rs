@@ -82,6 +82,8 @@ static DOCUMENTS: &[(&str, &str)] = embedded! {
         "tasks-response" "tasks-statuses-response" "update-provisioner-request"
         "update-worker-request" "update-workertype-request" "worker-response"
         "workertype-response";
+    "secrets/v1":
+        "secret" "secret-list";
 };
 
 /// All schemas, compiled, and the root URL they are served under.

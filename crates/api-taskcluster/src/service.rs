@@ -172,7 +172,7 @@ impl<S: Send + Sync + 'static> Service<S> {
         info.params = Arc::clone(&params);
         let body = match read(parts, body, &mut info).await {
             Ok(body) => body,
-            Err(error) => return error.into_reply(info),
+            Err(error) => return error.into_reply(info.without(method.secret)),
         };
         if method.told_by.is_some() {
             (at, method) = self.told_apart(at, method, &info.payload);
@@ -185,7 +185,7 @@ impl<S: Send + Sync + 'static> Service<S> {
             .await
         {
             Ok(reply) => reply,
-            Err(error) => error.into_reply(info),
+            Err(error) => error.into_reply(info.without(method.secret)),
         }
     }
 
@@ -220,7 +220,7 @@ impl<S: Send + Sync + 'static> Service<S> {
                 scopes: ScopeSet::default(),
             },
         };
-        check_params(&params)?;
+        check_params(self.name, &params)?;
         let query = read_query(parts.uri.query().unwrap_or_default(), method.query)?;
         if let Some(input) = method.input {
             if !is_json {
@@ -449,11 +449,11 @@ fn has_nul(json: &[u8]) -> bool {
     })
 }
 
-fn check_params(params: &Params) -> Result<(), ApiError> {
+fn check_params(service: &str, params: &Params) -> Result<(), ApiError> {
     let problems: Vec<String> = params
         .iter()
         .filter_map(|(name, value)| {
-            let pattern = parameter::of_parameter(name);
+            let pattern = parameter::of_parameter(service, name);
             (!pattern.matches(value)).then(|| {
                 format!(
                     "URL parameter '{name}' is '{value}', which does not match {}",

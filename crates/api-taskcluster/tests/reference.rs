@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use taskyard_access::secrets::Secrets as Kept;
 use taskyard_access::{Directory, Sealer};
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
+use taskyard_api_taskcluster::secrets::Secrets;
 use taskyard_api_taskcluster::{Context, References};
 use taskyard_engine::clock::Clock;
 use taskyard_http::Draining;
@@ -50,6 +52,7 @@ async fn references() -> BTreeMap<&'static str, Value> {
         trust_forwarded: false,
     };
     let files = Files::open(folder.path().to_owned()).await.unwrap();
+    let secrets = Kept::new(store.clone(), Arc::clone(&sealer));
     let transfers = Arc::new(queue::transfers(
         "https://tc.example.com",
         sealer,
@@ -58,6 +61,7 @@ async fn references() -> BTreeMap<&'static str, Value> {
         clock,
     ));
     let objects = Objects::service(store.clone(), Arc::clone(&transfers), context.clone());
+    let secrets = Secrets::service(secrets, context.clone()).reference();
     let parts = queue::Parts {
         store,
         claim_timeout: Duration::from_mins(20),
@@ -76,6 +80,7 @@ async fn references() -> BTreeMap<&'static str, Value> {
         ("index", index.reference()),
         ("object", objects.reference()),
         ("queue", queue),
+        ("secrets", secrets),
     ])
 }
 
@@ -128,6 +133,7 @@ async fn every_service_is_what_its_clients_know() {
         ("index", include_str!("facts/index.json")),
         ("object", include_str!("facts/object.json")),
         ("queue", include_str!("facts/queue.json")),
+        ("secrets", include_str!("facts/secrets.json")),
     ];
     assert!(facts.iter().map(|(name, _)| name).eq(references.keys()));
     for (name, facts) in facts {
@@ -158,7 +164,7 @@ async fn every_schema_that_a_reference_names_is_served_with_the_manifest() {
         assert_eq!(served.answer(path).status(), 200, "{path}");
     }
     // A list of methods for each service, and one of exchanges for the two that publish.
-    assert_eq!(manifest["references"].as_array().unwrap().len(), 6);
+    assert_eq!(manifest["references"].as_array().unwrap().len(), 7);
     everything_is_in_one_document(&served, &manifest, root).await;
 }
 

@@ -14,6 +14,7 @@ use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, BuiltIn, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
+use taskyard_api_taskcluster::secrets::{self, Secrets};
 use taskyard_api_taskcluster::{Context, References, exchange_names, translators};
 use taskyard_api_taskstore::Taskstore;
 use taskyard_client::Credentials;
@@ -59,6 +60,10 @@ const APIS: &[Api] = &[
     Api {
         prefix: "/api/queue/",
         name: "queue",
+    },
+    Api {
+        prefix: "/api/secrets/",
+        name: "secrets",
     },
     Api {
         prefix: "/artifacts/",
@@ -169,6 +174,9 @@ pub(crate) async fn assemble(
         context.clone(),
     ));
     let index = Arc::new(Index::service(store.clone(), root_url, context.clone()));
+    let kept = taskyard_access::secrets::Secrets::new(store.clone(), Arc::clone(&sealer));
+    let secrets = Arc::new(Secrets::service(kept.clone(), context.clone()));
+    background.run(secrets::upkeep(kept, clock.clone()));
     let queue = Arc::new(Queue::service(parts, context));
     let references = References::new(
         root_url,
@@ -178,6 +186,7 @@ pub(crate) async fn assemble(
             ("index", index.reference()),
             ("object", object.reference()),
             ("queue", queue.reference()),
+            ("secrets", secrets.reference()),
         ],
     );
     let taskstore = Taskstore::new(taskyard_api_taskstore::Parts {
@@ -249,6 +258,7 @@ pub(crate) async fn assemble(
         index,
         object,
         queue,
+        secrets,
         transfers,
         taskstore: taskstore.clone(),
         cloudtasks,
@@ -367,6 +377,7 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
         taskyard_engine::cloud::cmek::MIGRATIONS,
         taskyard_engine::stacks::MIGRATIONS,
         taskyard_access::directory::MIGRATIONS,
+        taskyard_access::secrets::MIGRATIONS,
     ]
     .concat();
     let opened = tokio::task::spawn_blocking(move || Store::open(&database, &migrations)).await;

@@ -14,6 +14,7 @@ use taskyard_api_taskcluster::events::Events;
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
+use taskyard_api_taskcluster::secrets::Secrets;
 use taskyard_api_taskcluster::{References, Service};
 use taskyard_api_taskstore::Taskstore;
 use taskyard_http::Door;
@@ -26,6 +27,7 @@ pub(crate) struct Doors {
     pub(crate) index: Arc<Service<Index>>,
     pub(crate) object: Arc<Service<Objects>>,
     pub(crate) queue: Arc<Service<Queue>>,
+    pub(crate) secrets: Arc<Service<Secrets>>,
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) taskstore: Taskstore,
     pub(crate) cloudtasks: CloudTasks,
@@ -43,6 +45,7 @@ const AUTH: &str = "/api/auth/v1";
 const INDEX: &str = "/api/index/v1";
 const OBJECT: &str = "/api/object/v1";
 const QUEUE: &str = "/api/queue/v1";
+const SECRETS: &str = "/api/secrets/v1";
 /// Where taskstore is, beside the root of its own listener.
 const TASKSTORE: &str = "/taskstore";
 /// Where stacks and agents are.
@@ -65,6 +68,9 @@ impl Door for Doors {
         }
         if is_below(path, QUEUE) {
             return Box::pin(async move { self.queue.answer(request).await });
+        }
+        if is_below(path, SECRETS) {
+            return Box::pin(async move { self.secrets.answer(request).await });
         }
         if path.starts_with(self.transfers.prefix()) {
             return Box::pin(async move { self.transfers.answer(request).await });

@@ -33,9 +33,9 @@ pub struct Deed<'a> {
     pub now_ms: i64,
 }
 
-/// What was done to a client or role.
+/// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Created,
     Updated,
     Deleted,
@@ -101,23 +101,35 @@ pub(super) fn record(
     action: Action,
     deed: Deed<'_>,
 ) -> Result<i64, Error> {
+    let name = kind.as_str();
+    let id = note(tx, name, entity_id, action, deed)?;
+    tx.execute(ADVANCE, params![name, id])?;
+    tx.wake_all(topic());
+    tell(tx, kind, entity_id, action, deed)?;
+    Ok(id)
+}
+
+/// Writes down what was done to something of this type; the entry's id.
+pub(crate) fn note(
+    tx: &mut Tx<'_>,
+    entity_type: &str,
+    entity_id: &str,
+    action: Action,
+    deed: Deed<'_>,
+) -> Result<i64, Error> {
     let ids = tx.next_ids(Sequence("history_ids"), 1)?;
     let id = ids.first().copied().unwrap_or_default();
-    let name = kind.as_str();
     tx.execute(
         INSERT,
         params![
             id,
-            name,
+            entity_type,
             entity_id,
             deed.actor,
             action.as_str(),
             deed.now_ms
         ],
     )?;
-    tx.execute(ADVANCE, params![name, id])?;
-    tx.wake_all(topic());
-    tell(tx, kind, entity_id, action, deed)?;
     Ok(id)
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use taskyard_access::directory::{ClientDefinition, ClientRecord, ClientRefusal, STANDING};
 use taskyard_access::{Param, Roles, ScopeSet, scope};
 
-use super::{Auth, deed, iso, list, refuse_double_stars};
+use super::{Auth, iso, list, refuse_double_stars};
 use crate::call::Call;
 use crate::date_time;
 use crate::error::{ApiError, Code, capitalized};
@@ -150,7 +150,7 @@ pub(super) async fn create_client(auth: Arc<Auth>, call: Call) -> Result<Reply, 
     let client_id = call.param("clientId");
     let client = auth
         .directory
-        .create_client(deed(&call), client_id, definition)
+        .create_client(call.deed(), client_id, definition)
         .await??;
     reply_with_token(&auth, &client).await
 }
@@ -168,7 +168,7 @@ pub(super) async fn update_client(auth: Arc<Auth>, call: Call) -> Result<Reply, 
     call.authorize(&[("scopesAdded", Param::from(added))])?;
     let client = auth
         .directory
-        .update_client(deed(&call), &old, definition)
+        .update_client(call.deed(), &old, definition)
         .await??;
     reply(&auth, &client).await
 }
@@ -178,7 +178,7 @@ pub(super) async fn reset_access_token(auth: Arc<Auth>, call: Call) -> Result<Re
     let client_id = call.param("clientId");
     let client = auth
         .directory
-        .reset_access_token(deed(&call), client_id)
+        .reset_access_token(call.deed(), client_id)
         .await??;
     reply_with_token(&auth, &client).await
 }
@@ -196,7 +196,7 @@ async fn set_disabled(auth: &Auth, call: &Call, disabled: bool) -> Result<Reply,
     let client_id = call.param("clientId");
     let client = auth
         .directory
-        .set_client_disabled(deed(call), client_id, disabled)
+        .set_client_disabled(call.deed(), client_id, disabled)
         .await??;
     reply(auth, &client).await
 }
@@ -204,7 +204,7 @@ async fn set_disabled(auth: &Auth, call: &Call, disabled: bool) -> Result<Reply,
 pub(super) async fn delete_client(auth: Arc<Auth>, call: Call) -> Result<Reply, ApiError> {
     refuse_static(&call)?;
     auth.directory
-        .delete_client(deed(&call), call.param("clientId"))
+        .delete_client(call.deed(), call.param("clientId"))
         .await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }

@@ -37,9 +37,6 @@ use guarded::sentry::Key;
 /// How often expired clients and old history are cleared away.
 const UPKEEP: Duration = Duration::from_hours(1);
 
-/// Who the history names when somebody without credentials made a change.
-const NOBODY: &str = "auth-failed:no-auth";
-
 /// What the handlers of the auth service share.
 #[derive(Debug)]
 pub struct Auth {
@@ -102,14 +99,6 @@ async fn clear(directory: &Directory, now_ms: i64) -> Result<(), DirectoryError>
     while directory.delete_expired_clients(deed).await? > 0 {}
     directory.forget_old_history(now_ms).await?;
     Ok(())
-}
-
-/// Who makes the change that a call asks for.
-fn deed(call: &Call) -> Deed<'_> {
-    Deed {
-        actor: call.caller.client_id.as_deref().unwrap_or(NOBODY),
-        now_ms: call.now.millis(),
-    }
 }
 
 /// A time as answers write it.

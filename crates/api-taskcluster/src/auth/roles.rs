@@ -7,7 +7,7 @@ use serde::Serialize;
 use taskyard_access::directory::{RoleDefinition, RoleRecord, RoleRefusal, STANDING};
 use taskyard_access::{Param, Roles, ScopeSet, Snapshot, scope};
 
-use super::{Auth, deed, iso, list, refuse_double_stars};
+use super::{Auth, iso, list, refuse_double_stars};
 use crate::call::Call;
 use crate::error::{ApiError, Code, capitalized};
 use crate::paging;
@@ -164,7 +164,7 @@ pub(super) async fn create_role(auth: Arc<Auth>, call: Call) -> Result<Reply, Ap
     let role_id = call.param("roleId");
     let role = auth
         .directory
-        .create_role(deed(&call), role_id, &definition)
+        .create_role(call.deed(), role_id, &definition)
         .await??;
     reply(&auth, &role).await
 }
@@ -189,7 +189,7 @@ pub(super) async fn update_role(auth: Arc<Auth>, call: Call) -> Result<Reply, Ap
         let new = definition.clone();
         match auth
             .directory
-            .update_role(deed(&call), &known, role_id, new)
+            .update_role(call.deed(), &known, role_id, new)
             .await?
         {
             Err(RoleRefusal::Overtaken) => {}
@@ -202,7 +202,7 @@ pub(super) async fn update_role(auth: Arc<Auth>, call: Call) -> Result<Reply, Ap
 pub(super) async fn delete_role(auth: Arc<Auth>, call: Call) -> Result<Reply, ApiError> {
     refuse_standing(&call)?;
     auth.directory
-        .delete_role(deed(&call), call.param("roleId"))
+        .delete_role(call.deed(), call.param("roleId"))
         .await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }

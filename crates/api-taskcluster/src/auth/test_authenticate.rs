@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use taskyard_access::{Client, Rendered, Roles, scope};
 
-use super::{Auth, NOBODY, list};
+use super::{Auth, list};
 use crate::authentication::{Sender, Sent};
 use crate::call::{Call, Caller, require};
 use crate::error::ApiError;
@@ -67,7 +67,7 @@ fn test(call: &Call, granted: Vec<String>, required: Vec<String>) -> Result<Repl
     };
     require(&caller, &Rendered::all_of(required))?;
     Ok(Reply::json(&json!({
-        "clientId": caller.client_id.as_deref().unwrap_or(NOBODY),
+        "clientId": caller.name(),
         "scopes": scope::merge(&scopes, &[ANONYMOUS]),
     })))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use taskyard_access::{Secret, slugid};
 
-use super::{Auth, NOBODY, iso};
+use super::{Auth, iso};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::reply::Reply;
@@ -40,7 +40,7 @@ impl<'a> TunnelClaims<'a> {
         let now = call.now.millis().div_euclid(1000);
         TunnelClaims {
             tid,
-            sub: call.caller.client_id.as_deref().unwrap_or(NOBODY),
+            sub: call.caller.name(),
             iat: now,
             exp: now + TUNNEL_S,
             nbf: now - SKEW_S,

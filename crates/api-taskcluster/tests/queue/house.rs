@@ -7,11 +7,13 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 use taskyard_access::directory::Directory;
+use taskyard_access::secrets::Secrets as Kept;
 use taskyard_access::{Sealer, slugid};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::queue::{self, Files, Queue, Transfers};
 use taskyard_api_taskcluster::schema::Schemas;
+use taskyard_api_taskcluster::secrets::Secrets;
 use taskyard_api_taskcluster::{Context, Service};
 use taskyard_engine::Timestamp;
 use taskyard_engine::clock::Clock;
@@ -54,7 +56,9 @@ pub(crate) struct House {
     pub(crate) folder: TempDir,
     pub(crate) objects: Arc<Service<Objects>>,
     index: Arc<Service<Index>>,
-    references: [Value; 3],
+    secrets: Arc<Service<Secrets>>,
+    pub(crate) kept: Kept,
+    references: [Value; 4],
     root: taskyard_access::Credentials,
     // Dropped last: the store lets go of the database before that is removed.
     pub(crate) database: Database,
@@ -66,6 +70,7 @@ pub(crate) fn migrations() -> Vec<Migration> {
         taskyard_events::MIGRATIONS,
         taskyard_engine::MIGRATIONS,
         taskyard_access::directory::MIGRATIONS,
+        taskyard_access::secrets::MIGRATIONS,
     ]
     .concat()
 }
@@ -106,6 +111,8 @@ impl House {
             Place::Bucket => Files::bucket(bucket::new().await).await,
         };
         let files = files.expect("a place for files");
+        let kept = Kept::new(store.clone(), Arc::clone(&sealer));
+        let secrets = Arc::new(Secrets::service(kept.clone(), context.clone()));
         let transfers = queue::transfers(
             ROOT_URL,
             sealer,
@@ -130,9 +137,16 @@ impl House {
             certificate: None,
         };
         House {
-            references: [service.reference(), objects.reference(), index.reference()],
+            references: [
+                service.reference(),
+                objects.reference(),
+                index.reference(),
+                secrets.reference(),
+            ],
             service,
             index,
+            secrets,
+            kept,
             objects: Arc::new(objects),
             transfers,
             schemas,
@@ -222,6 +236,8 @@ impl House {
             self.objects.answer(request).await
         } else if request.uri().path().starts_with("/api/index/") {
             self.index.answer(request).await
+        } else if request.uri().path().starts_with("/api/secrets/") {
+            self.secrets.answer(request).await
         } else {
             self.service.answer(request).await
         }

@@ -39,6 +39,7 @@ mod priorities;
 mod reports;
 mod requests;
 mod scopes;
+mod secrets;
 mod signatures;
 mod streams;
 mod time;
