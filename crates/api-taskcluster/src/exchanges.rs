@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use taskyard_events::{Exchange, Translate, Translators, Word};
 
-use crate::{auth, queue};
+use crate::{auth, purge_cache, queue};
 
 /// The exchanges of one service.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub(crate) struct Exchanges {
 }
 
 /// Of every service that publishes.
-pub(crate) const ALL: [Exchanges; 2] = [auth::EXCHANGES, queue::EXCHANGES];
+pub(crate) const ALL: [Exchanges; 3] = [auth::EXCHANGES, purge_cache::EXCHANGES, queue::EXCHANGES];
 
 /// Exchanges of services that this server does not have. Consumers expect them to be there, and
 /// refuse to start if they are not.
@@ -45,7 +45,6 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
     ),
     ("hooks", &["hook-created", "hook-updated", "hook-deleted"]),
     ("notify", &["notification", "irc-request"]),
-    ("purge-cache", &["purge-cache"]),
     ("treeherder", &["jobs"]),
     (
         "worker-manager",
@@ -85,8 +84,9 @@ pub fn exchange_names() -> Vec<String> {
 
 /// What makes messages of the events of all services.
 pub fn translators() -> Translators {
-    let all: [Arc<dyn Translate>; 2] = [
+    let all: [Arc<dyn Translate>; 3] = [
         Arc::new(auth::AuthMessages::default()),
+        Arc::new(purge_cache::PurgeCacheMessages::default()),
         Arc::new(queue::QueueMessages::default()),
     ];
     Translators::new(all)

@@ -18,6 +18,7 @@ mod monitoring;
 pub mod object;
 mod paging;
 mod parameter;
+pub mod purge_cache;
 pub mod queue;
 mod reference;
 mod reply;

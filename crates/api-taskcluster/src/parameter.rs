@@ -36,6 +36,7 @@ pattern!(
     TASK_QUEUE_ID,
     "^[a-zA-Z0-9_-]{1,38}/[a-z]([-a-z0-9]{0,36}[a-z0-9])?$"
 );
+pattern!(WORKER_POOL_ID, "^[a-zA-Z0-9_-]{1,38}/[a-zA-Z0-9_-]{1,38}$");
 pattern!(RUN_ID, "^[1-9]*[0-9]+$");
 pattern!(ARTIFACT_NAME, "^[\\x20-\\x7e]+$");
 pattern!(NUMBER, "^[0-9]+$");
@@ -71,6 +72,7 @@ pub(crate) fn of_parameter(service: &str, name: &str) -> &'static Pattern {
         "name" if service == "secrets" => &SECRET_NAME,
         "taskId" | "taskGroupId" => &SLUGID,
         "taskQueueId" => &TASK_QUEUE_ID,
+        "workerPoolId" => &WORKER_POOL_ID,
         "runId" => &RUN_ID,
         "name" => &ARTIFACT_NAME,
         "clientId" => &CLIENT_ID,
@@ -130,6 +132,7 @@ mod tests {
             &SLUGID,
             &IDENTIFIER,
             &TASK_QUEUE_ID,
+            &WORKER_POOL_ID,
             &RUN_ID,
             &ARTIFACT_NAME,
             &NUMBER,

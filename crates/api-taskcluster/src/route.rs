@@ -1,8 +1,8 @@
 //! Routes as reference documents write them, matched on the raw path.
 //!
 //! A parameter is one segment. Two of them may stretch, because clients of different ages escape
-//! them differently: a task queue id is one segment with `%2F` in it or two plain ones, an artifact
-//! name is all the rest of the path. A namespace may be left out.
+//! them differently: the id of a task queue or worker pool is one segment with `%2F` in it or two
+//! plain ones, an artifact name is all the rest of the path. A namespace may be left out.
 
 /// One piece of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,7 @@ impl Route {
                 {
                     None => Segment::Literal(segment),
                     Some("taskQueueId") => Segment::TaskQueueId("taskQueueId"),
+                    Some("workerPoolId") => Segment::TaskQueueId("workerPoolId"),
                     Some("name") => Segment::Rest("name"),
                     Some("prefix") => Segment::Splat("prefix"),
                     Some("namespace") => Segment::Optional("namespace"),

@@ -60,6 +60,9 @@ static DOCUMENTS: &[(&str, &str)] = embedded! {
         "download-method-simple" "download-object-request" "download-object-response"
         "finish-upload-request" "get-object-response" "hashes" "upload-method-data-inline"
         "upload-method-put-url";
+    "purge-cache/v1":
+        "all-purge-cache-request-list" "purge-cache-message" "purge-cache-request"
+        "purge-cache-request-list" "purge-cache-requests";
     "queue/v1":
         "actions" "artifact-content-response" "artifact-created-message" "artifact-response"
         "cancel-task-group-response" "change-task-priority-request" "claim-work-request"

@@ -18,6 +18,7 @@ use taskyard_access::{Directory, Sealer};
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
+use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{self, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
 use taskyard_api_taskcluster::secrets::Secrets;
@@ -68,6 +69,7 @@ async fn references() -> BTreeMap<&'static str, Value> {
         draining: Draining::new(),
         transfers,
     };
+    let purge_cache = PurgeCache::service(parts.store.clone(), context.clone());
     let index = Index::service(
         parts.store.clone(),
         "https://tc.example.com",
@@ -79,6 +81,7 @@ async fn references() -> BTreeMap<&'static str, Value> {
         ("auth", auth),
         ("index", index.reference()),
         ("object", objects.reference()),
+        ("purge-cache", purge_cache.reference()),
         ("queue", queue),
         ("secrets", secrets),
     ])
@@ -132,6 +135,7 @@ async fn every_service_is_what_its_clients_know() {
         ("auth", include_str!("facts/auth.json")),
         ("index", include_str!("facts/index.json")),
         ("object", include_str!("facts/object.json")),
+        ("purge-cache", include_str!("facts/purge-cache.json")),
         ("queue", include_str!("facts/queue.json")),
         ("secrets", include_str!("facts/secrets.json")),
     ];
@@ -163,8 +167,8 @@ async fn every_schema_that_a_reference_names_is_served_with_the_manifest() {
         let path = url.as_str().unwrap().strip_prefix(root).unwrap();
         assert_eq!(served.answer(path).status(), 200, "{path}");
     }
-    // A list of methods for each service, and one of exchanges for the two that publish.
-    assert_eq!(manifest["references"].as_array().unwrap().len(), 7);
+    // A list of methods for each service, and one of exchanges for the three that publish.
+    assert_eq!(manifest["references"].as_array().unwrap().len(), 9);
     everything_is_in_one_document(&served, &manifest, root).await;
 }
 

@@ -13,13 +13,15 @@
 //!   tasks as jobs of stacks and agents.
 //! - [`artifact`]: records of what runs left behind; [`object`]: named bytes that are uploaded on
 //!   their own; [`content`]: which stored bytes belong to which of them.
-//! - [`index`]: tasks by names that somebody gave them.
+//! - [`index`]: tasks by names that somebody gave them. [`cache_purge`]: what workers are asked to
+//!   forget.
 //! - [`cloud`]: queues that send their tasks to a handler, or lend them to whoever asks.
 //! - [`timer`]: what happens by itself when its time comes.
 
 pub mod artifact;
 mod batch;
 mod by_ids;
+pub mod cache_purge;
 pub mod clock;
 pub mod cloud;
 pub mod content;

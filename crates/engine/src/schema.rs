@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[Migration] = &[
     crate::content::TABLES,
     crate::object::TABLES,
     crate::index::TABLES,
+    crate::cache_purge::TABLES,
 ];
 
 const LEAVING: Migration = Migration {

@@ -13,6 +13,7 @@ use taskyard_store::{Error, Key, Store};
 use tokio::sync::Notify;
 
 use crate::artifact;
+use crate::cache_purge;
 use crate::clock::Clock;
 use crate::cloud;
 use crate::content::{self, Stored};
@@ -326,7 +327,9 @@ impl Timer {
                 .more
             | self
                 .store
-                .write(key, move |tx| index::expire(tx, by, PORTION))
+                .write(key, move |tx| {
+                    Ok(index::expire(tx, by, PORTION)? | cache_purge::expire(tx, by, PORTION)?)
+                })
                 .await?;
         if !more {
             self.next_expiry = now.plus(EXPIRY_INTERVAL);

@@ -12,6 +12,7 @@ use taskyard_api_taskcluster::auth::{self, Auth};
 use taskyard_api_taskcluster::events::{Events, Guest, Pace};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
+use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{self, BuiltIn, Files, Queue};
 use taskyard_api_taskcluster::schema::Schemas;
 use taskyard_api_taskcluster::secrets::{self, Secrets};
@@ -56,6 +57,10 @@ const APIS: &[Api] = &[
     Api {
         prefix: "/api/object/",
         name: "object",
+    },
+    Api {
+        prefix: "/api/purge-cache/",
+        name: "purge-cache",
     },
     Api {
         prefix: "/api/queue/",
@@ -177,6 +182,7 @@ pub(crate) async fn assemble(
     let kept = taskyard_access::secrets::Secrets::new(store.clone(), Arc::clone(&sealer));
     let secrets = Arc::new(Secrets::service(kept.clone(), context.clone()));
     background.run(secrets::upkeep(kept, clock.clone()));
+    let purge_cache = Arc::new(PurgeCache::service(store.clone(), context.clone()));
     let queue = Arc::new(Queue::service(parts, context));
     let references = References::new(
         root_url,
@@ -185,6 +191,7 @@ pub(crate) async fn assemble(
             ("auth", auth.reference()),
             ("index", index.reference()),
             ("object", object.reference()),
+            ("purge-cache", purge_cache.reference()),
             ("queue", queue.reference()),
             ("secrets", secrets.reference()),
         ],
@@ -257,6 +264,7 @@ pub(crate) async fn assemble(
         events,
         index,
         object,
+        purge_cache,
         queue,
         secrets,
         transfers,

@@ -13,6 +13,7 @@ use taskyard_api_taskcluster::auth::Auth;
 use taskyard_api_taskcluster::events::Events;
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
+use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
 use taskyard_api_taskcluster::secrets::Secrets;
 use taskyard_api_taskcluster::{References, Service};
@@ -26,6 +27,7 @@ pub(crate) struct Doors {
     pub(crate) events: Events,
     pub(crate) index: Arc<Service<Index>>,
     pub(crate) object: Arc<Service<Objects>>,
+    pub(crate) purge_cache: Arc<Service<PurgeCache>>,
     pub(crate) queue: Arc<Service<Queue>>,
     pub(crate) secrets: Arc<Service<Secrets>>,
     pub(crate) transfers: Arc<Transfers>,
@@ -44,6 +46,7 @@ pub(crate) struct Alone(pub(crate) Taskstore);
 const AUTH: &str = "/api/auth/v1";
 const INDEX: &str = "/api/index/v1";
 const OBJECT: &str = "/api/object/v1";
+const PURGE_CACHE: &str = "/api/purge-cache/v1";
 const QUEUE: &str = "/api/queue/v1";
 const SECRETS: &str = "/api/secrets/v1";
 /// Where taskstore is, beside the root of its own listener.
@@ -65,6 +68,9 @@ impl Door for Doors {
         }
         if is_below(path, OBJECT) {
             return Box::pin(async move { self.object.answer(request).await });
+        }
+        if is_below(path, PURGE_CACHE) {
+            return Box::pin(async move { self.purge_cache.answer(request).await });
         }
         if is_below(path, QUEUE) {
             return Box::pin(async move { self.queue.answer(request).await });

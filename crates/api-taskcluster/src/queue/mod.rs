@@ -41,6 +41,7 @@ pub use built_in::BuiltIn;
 pub(crate) use exchanges::EXCHANGES;
 pub use files::{Bucket, Files};
 pub(crate) use messages::QueueMessages;
+pub(crate) use status::split_queue_id;
 pub use transfer::Transfers;
 pub use upkeep::{remove_broken_off, remove_orphans, upkeep};
 

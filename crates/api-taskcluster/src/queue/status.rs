@@ -64,7 +64,7 @@ pub(super) fn put_time(
 pub(super) const STATUS: usize = 1024;
 
 /// `provisionerId` and `workerType` of a task queue id.
-pub(super) fn split_queue_id(task_queue_id: &str) -> (&str, &str) {
+pub(crate) fn split_queue_id(task_queue_id: &str) -> (&str, &str) {
     task_queue_id.split_once('/').unwrap_or((task_queue_id, ""))
 }
 

@@ -11,6 +11,7 @@ use taskyard_access::secrets::Secrets as Kept;
 use taskyard_access::{Sealer, slugid};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
+use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{self, Files, Queue, Transfers};
 use taskyard_api_taskcluster::schema::Schemas;
 use taskyard_api_taskcluster::secrets::Secrets;
@@ -58,7 +59,8 @@ pub(crate) struct House {
     index: Arc<Service<Index>>,
     secrets: Arc<Service<Secrets>>,
     pub(crate) kept: Kept,
-    references: [Value; 4],
+    purge_cache: Arc<Service<PurgeCache>>,
+    references: [Value; 5],
     root: taskyard_access::Credentials,
     // Dropped last: the store lets go of the database before that is removed.
     pub(crate) database: Database,
@@ -129,6 +131,7 @@ impl House {
             draining: draining.clone(),
             transfers: Arc::clone(&transfers),
         };
+        let purge_cache = Arc::new(PurgeCache::service(store.clone(), context.clone()));
         let index = Arc::new(Index::service(store.clone(), ROOT_URL, context.clone()));
         let service = Arc::new(Queue::service(parts, context));
         let root = taskyard_access::Credentials {
@@ -142,11 +145,13 @@ impl House {
                 objects.reference(),
                 index.reference(),
                 secrets.reference(),
+                purge_cache.reference(),
             ],
             service,
             index,
             secrets,
             kept,
+            purge_cache,
             objects: Arc::new(objects),
             transfers,
             schemas,
@@ -238,6 +243,8 @@ impl House {
             self.index.answer(request).await
         } else if request.uri().path().starts_with("/api/secrets/") {
             self.secrets.answer(request).await
+        } else if request.uri().path().starts_with("/api/purge-cache/") {
+            self.purge_cache.answer(request).await
         } else {
             self.service.answer(request).await
         }

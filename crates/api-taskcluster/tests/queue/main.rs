@@ -36,6 +36,7 @@ mod moves;
 mod objects;
 mod outage;
 mod priorities;
+mod purge_cache;
 mod reports;
 mod requests;
 mod scopes;
