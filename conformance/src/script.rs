@@ -57,6 +57,12 @@ impl Script {
         Self::of_python(variable, "python/methods.py")
     }
 
+    /// The Python run of the index, the secrets and the purge-cache service, by the interpreter that
+    /// `variable` names.
+    pub fn python_services(variable: &str) -> Result<Self> {
+        Self::of_python(variable, "python/services.py")
+    }
+
     /// The Python scenario of services outside, run beside the stand-ins for those.
     pub fn python_guarded(stand_ins: &StandIns) -> Result<Self> {
         let mut script = Self::of_python("TASKYARD_TEST_PYTHON_STAND_INS", "python/guarded.py")?;
@@ -107,6 +113,11 @@ impl Script {
     /// The JavaScript run of every method of the queue.
     pub fn node_methods() -> Result<Self> {
         Self::of_node("node/methods.mjs")
+    }
+
+    /// The JavaScript run of the index, the secrets and the purge-cache service.
+    pub fn node_services() -> Result<Self> {
+        Self::of_node("node/services.mjs")
     }
 
     fn of_node(file: &str) -> Result<Self> {

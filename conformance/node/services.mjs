@@ -1,0 +1,190 @@
+// Every method of the index, the secrets and the purge-cache service that a release of the
+// JavaScript client knows, called with success.
+//
+// Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and NODE_MODULES, the
+// folder the client is installed in. The clients' own tables say which methods there are; one that
+// has no call here fails the run. Prints one line `ok <service> <method>` a method; ends with a
+// stack trace at the first that fails.
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const modules = createRequire(path.join(process.env.NODE_MODULES, 'none.js'));
+const { default: taskcluster } = await import(
+  pathToFileURL(modules.resolve('taskcluster-client'))
+);
+
+const rootUrl = process.env.TASKCLUSTER_ROOT_URL;
+const root = {
+  clientId: process.env.TASKCLUSTER_CLIENT_ID,
+  accessToken: process.env.TASKCLUSTER_ACCESS_TOKEN,
+};
+
+// No retries: a server fault must show, not be mended by the second try.
+const clientOf = (Service, credentials = root) =>
+  new Service({ rootUrl, credentials, retries: 0 });
+const queue = clientOf(taskcluster.Queue);
+const index = clientOf(taskcluster.Index);
+const secrets = clientOf(taskcluster.Secrets);
+const purgeCache = clientOf(taskcluster.PurgeCache);
+
+const pool = 'services-js/worker';
+const soon = (text = '1 hour') => taskcluster.fromNowJSON(text);
+const entry = (taskId, rank = 0) => ({ taskId, rank, data: {}, expires: soon('1 day') });
+
+const refused = async (status, promise) =>
+  assert.rejects(promise, error => error.statusCode === status);
+
+// A task that has completed, with a public artifact.
+const runTask = async routes => {
+  const taskId = taskcluster.slugid();
+  await queue.createTask(taskId, {
+    taskQueueId: pool,
+    created: soon('0 seconds'),
+    deadline: soon('2 hours'),
+    payload: {},
+    routes,
+    metadata: {
+      name: 'indexed',
+      description: 'a task that is found',
+      owner: 'someone@example.com',
+      source: 'https://example.com/source',
+    },
+  });
+  const claim = await queue.claimTask(taskId, 0, { workerGroup: 'group', workerId: 'worker' });
+  const worker = clientOf(taskcluster.Queue, claim.credentials);
+  await worker.createArtifact(taskId, 0, 'public/build.json', {
+    storageType: 'reference',
+    contentType: 'application/json',
+    url: `${rootUrl}/api/queue/v1/ping`,
+    expires: soon(),
+  });
+  await worker.reportCompleted(taskId, 0);
+  return taskId;
+};
+
+// The same of every service.
+const monitoring = service => ({
+  ping: async () => assert.equal((await service.ping()).alive, true),
+  heartbeat: async () => assert.deepEqual(await service.heartbeat(), {}),
+  lbheartbeat: async () => assert.deepEqual(await service.lbheartbeat(), {}),
+  version: async () => assert.ok((await service.version()).version),
+});
+
+const name = 'project/services-js:a key';
+const secret = { token: 's3cr3t', nested: { list: [1, 2.5, null] } };
+
+const calls = {
+  index: {
+    ...monitoring(index),
+    insertTask: async () => {
+      const [first, second] = [taskcluster.slugid(), taskcluster.slugid()];
+      await index.insertTask('js.insert', entry(first, 5));
+      assert.equal((await index.insertTask('js.insert', entry(second, 4))).taskId, first);
+      assert.equal((await index.insertTask('js.insert', entry(second, 5))).taskId, second);
+    },
+    findTask: async () => {
+      const taskId = await runTask(['index.js.find.latest']);
+      assert.equal((await index.findTask('js.find.latest')).taskId, taskId);
+      await refused(404, index.findTask('js.find.nothing'));
+    },
+    findTasksAtIndex: async () => {
+      await index.insertTask('js.many', entry(taskcluster.slugid()));
+      const { tasks } = await index.findTasksAtIndex({ indexes: ['js.none', 'js.many'] });
+      assert.deepEqual(tasks.map(task => task.namespace), ['js.many']);
+    },
+    listNamespaces: async () => {
+      await index.insertTask('js.tree.a.x', entry(taskcluster.slugid()));
+      const { namespaces } = await index.listNamespaces('js.tree');
+      assert.deepEqual(namespaces.map(found => found.namespace), ['js.tree.a']);
+      assert.ok((await index.listNamespaces('')).namespaces.some(found => found.name === 'js'));
+    },
+    listTasks: async () => {
+      for (const leaf of ['c', 'a', 'b']) {
+        await index.insertTask(`js.leaves.${leaf}`, entry(taskcluster.slugid()));
+      }
+      const first = await index.listTasks('js.leaves', { limit: 2 });
+      const { continuationToken } = first;
+      const rest = await index.listTasks('js.leaves', { continuationToken });
+      const found = [first, rest].map(page => page.tasks.map(task => task.namespace));
+      assert.deepEqual(found, [['js.leaves.a', 'js.leaves.b'], ['js.leaves.c']]);
+    },
+    deleteTask: async () => {
+      await index.insertTask('js.delete', entry(taskcluster.slugid()));
+      await index.deleteTask('js.delete');
+      await refused(404, index.findTask('js.delete'));
+    },
+    findArtifactFromTask: async () => {
+      await runTask(['index.js.artifact']);
+      const args = [index.findArtifactFromTask, 'js.artifact', 'public/build.json'];
+      for (const url of [index.buildUrl(...args), index.buildSignedUrl(...args)]) {
+        const answer = await fetch(url);
+        assert.equal((await answer.json()).alive, true);
+      }
+    },
+  },
+  secrets: {
+    ...monitoring(secrets),
+    set: async () => {
+      await secrets.set(name, { secret: {}, expires: soon() });
+      await secrets.set(name, { secret, expires: soon() });
+    },
+    get: async () => {
+      await secrets.set(name, { secret, expires: soon() });
+      assert.deepEqual((await secrets.get(name)).secret, secret);
+      await refused(404, secrets.get('project/services-js:none'));
+    },
+    list: async () => {
+      await secrets.set(name, { secret, expires: soon() });
+      assert.ok((await secrets.list()).secrets.includes(name));
+    },
+    remove: async () => {
+      await secrets.set('remove/js', { secret, expires: soon() });
+      await secrets.remove('remove/js');
+      await refused(404, secrets.get('remove/js'));
+    },
+  },
+  purgeCache: {
+    ...monitoring(purgeCache),
+    purgeCache: async () => {
+      await purgeCache.purgeCache(pool, { cacheName: 'checkouts' });
+    },
+    purgeRequests: async () => {
+      await purgeCache.purgeCache(pool, { cacheName: 'tooltool' });
+      const { requests } = await purgeCache.purgeRequests(pool);
+      const [{ before }] = requests.filter(request => request.cacheName === 'tooltool');
+      // As dates print themselves, which is to the second.
+      const since = new Date(before).toString();
+      const later = await purgeCache.purgeRequests(pool, { since });
+      assert.ok(later.requests.some(request => request.cacheName === 'tooltool'));
+      assert.deepEqual((await purgeCache.purgeRequests(pool, { since: soon() })).requests, []);
+    },
+    allPurgeRequests: async () => {
+      await purgeCache.purgeCache(pool, { cacheName: 'all' });
+      const { requests } = await purgeCache.allPurgeRequests();
+      assert.ok(requests.some(({ cacheName }) => cacheName === 'all'));
+    },
+  },
+};
+
+const services = {
+  index: taskcluster.Index,
+  secrets: taskcluster.Secrets,
+  purgeCache: taskcluster.PurgeCache,
+};
+for (const [service, Service] of Object.entries(services)) {
+  const known = Object.entries(Service.prototype)
+    .filter(([, method]) => method?.entryReference?.type === 'function')
+    .map(([method]) => method)
+    .sort();
+  assert.ok(known.includes('ping'), `the client's table was not found: ${known}`);
+  const missing = known.filter(method => !(method in calls[service]));
+  assert.deepEqual(missing, [], `no call is written for these of ${service}`);
+  for (const method of known) {
+    await calls[service][method]();
+    console.log(`ok ${service} ${method}`);
+  }
+}
+console.log('done');
