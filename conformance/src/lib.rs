@@ -5,6 +5,7 @@
 //! comes from the environment, which `cargo xtask test` fills.
 
 mod database;
+pub mod made;
 mod script;
 mod server;
 mod stand_ins;

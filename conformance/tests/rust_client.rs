@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use taskcluster::{ClientBuilder, Credentials, Queue, Retry, err_status_code};
+use taskyard_conformance::made::{after, slug};
 use taskyard_conformance::{Database, ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server};
 
 /// One run of the scenario.
@@ -309,20 +310,6 @@ fn sorted(ids: &[&str]) -> Vec<String> {
     let mut ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
     ids.sort();
     ids
-}
-
-/// A fresh task id: the bytes of a UUID in 22 characters.
-fn slug() -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a client's clock is the machine's"
-)]
-fn after(time: TimeDelta) -> String {
-    (Utc::now() + time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The runtime is the scenario's alone: starting and stopping the server blocks.

@@ -3,7 +3,7 @@ use std::fmt;
 use reqwest::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Call, Credentials, Error, Options, Result, Service, Timestamp};
+use crate::{Call, Credentials, Options, Result, Service, Timestamp, error::found};
 
 /// The auth service: clients, roles, scopes. Clones share connections.
 #[derive(Debug, Clone)]
@@ -265,14 +265,5 @@ impl Auth {
     pub async fn current_scopes(&self) -> Result<Vec<String>> {
         let call = Call::get(&["scopes", "current"]);
         Ok(self.call::<Scopes>(call).await?.scopes)
-    }
-}
-
-/// `None` for what is not there.
-fn found<T>(answer: Result<T>) -> Result<Option<T>> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::Api { status: 404, .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -5,8 +5,12 @@ mod auth;
 mod claim;
 mod events;
 pub mod exchange;
+mod index;
 mod object;
+mod page;
+mod purge_cache;
 mod queue;
+mod secrets;
 mod status;
 mod task;
 
@@ -21,8 +25,12 @@ pub use exchange::{
     AuthEvents, AwsProvisionerEvents, Binding, Exchange, GithubEvents, HooksEvents, NotifyEvents,
     PurgeCacheEvents, QueueEvents, TreeherderEvents, WorkerManagerEvents,
 };
+pub use index::{Index, IndexedTask, IndexedTasksPage, Namespace, NamespacesPage, NewIndexedTask};
 pub use object::{NewUpload, Object, ObjectInfo};
-pub use queue::{Page, PendingTasks, Ping, Queue};
+pub use page::Page;
+pub use purge_cache::{PurgeCache, PurgeRequest, PurgeRequestsPage};
+pub use queue::{PendingTasks, Ping, Queue};
+pub use secrets::{Secret, Secrets, SecretsPage};
 pub use status::{Run, RunState, TaskState, TaskStatus, TaskStatusResponse};
 pub use task::{
     DependentsPage, Metadata, Priority, Requires, TaskAndStatus, TaskDefinition, TaskGroupPage,

@@ -5,6 +5,7 @@ use reqwest::{Method, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::io::AsyncWrite;
 
+use super::page::{Listing, Page, list, list_all};
 use crate::{
     Call, Content, Credentials, Downloaded, Error, Options, Response, Result, Service, Timestamp,
     taskcluster::{
@@ -22,15 +23,6 @@ const CLAIM_WORK_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub struct Queue {
     service: Service,
-}
-
-/// Which part of a listing is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// Token of the page before; `None` for the first.
-    pub continuation_token: Option<String>,
-    /// Most entries wanted; `None` for the server's own limit.
-    pub limit: Option<u32>,
 }
 
 /// Answer of `ping`.
@@ -51,13 +43,6 @@ pub struct PendingTasks {
     pub task_queue_id: Option<String>,
     /// Tasks that wait.
     pub pending_tasks: u64,
-}
-
-/// A page of anything: its entries, and the token of the page that follows.
-trait Listing: DeserializeOwned {
-    type Item;
-
-    fn into_parts(self) -> (Vec<Self::Item>, Option<String>);
 }
 
 impl Listing for TaskGroupPage {
@@ -81,18 +66,6 @@ impl Listing for ArtifactsPage {
 
     fn into_parts(self) -> (Vec<Artifact>, Option<String>) {
         (self.artifacts, self.continuation_token)
-    }
-}
-
-// === impl Page ===
-
-impl Page {
-    /// The page after the one whose token is given.
-    pub fn after(continuation_token: String) -> Self {
-        Self {
-            continuation_token: Some(continuation_token),
-            limit: None,
-        }
     }
 }
 
@@ -153,31 +126,6 @@ impl Queue {
         self.service.send(call).await?.json()
     }
 
-    async fn list<T: DeserializeOwned>(&self, path: &[&str], page: &Page) -> Result<T> {
-        let limit = page.limit.map(|limit| limit.to_string());
-        let mut call = Call::get(path);
-        if let Some(token) = &page.continuation_token {
-            call = call.query("continuationToken", token);
-        }
-        if let Some(limit) = &limit {
-            call = call.query("limit", limit);
-        }
-        self.call(call).await
-    }
-
-    async fn list_all<L: Listing>(&self, path: &[&str]) -> Result<Vec<L::Item>> {
-        let mut all = Vec::new();
-        let mut page = Page::default();
-        loop {
-            let (items, token) = self.list::<L>(path, &page).await?.into_parts();
-            all.extend(items);
-            match token.filter(|token| !token.is_empty()) {
-                Some(token) => page = Page::after(token),
-                None => return Ok(all),
-            }
-        }
-    }
-
     /// Whether the queue is there.
     pub async fn ping(&self) -> Result<Ping> {
         self.call(Call::get(&["ping"])).await
@@ -209,25 +157,22 @@ impl Queue {
 
     /// One page of a group's tasks, ordered by task id.
     pub async fn list_task_group(&self, task_group_id: &str, page: &Page) -> Result<TaskGroupPage> {
-        self.list(&["task-group", task_group_id, "list"], page)
-            .await
+        list(&self.service, &["task-group", task_group_id, "list"], page).await
     }
 
     /// All tasks of a group.
     pub async fn list_task_group_all(&self, task_group_id: &str) -> Result<Vec<TaskAndStatus>> {
-        self.list_all::<TaskGroupPage>(&["task-group", task_group_id, "list"])
-            .await
+        list_all::<TaskGroupPage>(&self.service, &["task-group", task_group_id, "list"]).await
     }
 
     /// One page of the tasks that depend on `task_id`.
     pub async fn list_dependent_tasks(&self, task_id: &str, page: &Page) -> Result<DependentsPage> {
-        self.list(&["task", task_id, "dependents"], page).await
+        list(&self.service, &["task", task_id, "dependents"], page).await
     }
 
     /// All tasks that depend on `task_id`.
     pub async fn list_dependent_tasks_all(&self, task_id: &str) -> Result<Vec<TaskAndStatus>> {
-        self.list_all::<DependentsPage>(&["task", task_id, "dependents"])
-            .await
+        list_all::<DependentsPage>(&self.service, &["task", task_id, "dependents"]).await
     }
 
     /// Makes an unscheduled task pending although its dependencies are not satisfied.
@@ -501,7 +446,8 @@ impl Queue {
         run_id: u32,
         page: &Page,
     ) -> Result<ArtifactsPage> {
-        self.list(
+        list(
+            &self.service,
             &["task", task_id, "runs", &run_id.to_string(), "artifacts"],
             page,
         )
@@ -510,19 +456,21 @@ impl Queue {
 
     /// All artifacts of a run.
     pub async fn list_artifacts_all(&self, task_id: &str, run_id: u32) -> Result<Vec<Artifact>> {
-        self.list_all::<ArtifactsPage>(&["task", task_id, "runs", &run_id.to_string(), "artifacts"])
-            .await
+        list_all::<ArtifactsPage>(
+            &self.service,
+            &["task", task_id, "runs", &run_id.to_string(), "artifacts"],
+        )
+        .await
     }
 
     /// One page of the artifacts of the task's last run.
     pub async fn list_latest_artifacts(&self, task_id: &str, page: &Page) -> Result<ArtifactsPage> {
-        self.list(&["task", task_id, "artifacts"], page).await
+        list(&self.service, &["task", task_id, "artifacts"], page).await
     }
 
     /// All artifacts of the task's last run.
     pub async fn list_latest_artifacts_all(&self, task_id: &str) -> Result<Vec<Artifact>> {
-        self.list_all::<ArtifactsPage>(&["task", task_id, "artifacts"])
-            .await
+        list_all::<ArtifactsPage>(&self.service, &["task", task_id, "artifacts"]).await
     }
 
     /// Writes an artifact's bytes to `writer`; of the last run if `run_id` is `None`.

@@ -3,7 +3,6 @@
 mod apply;
 mod wanted;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,11 +15,12 @@ use taskyard_client::taskcluster::{
 use taskyard_client::{Timestamp, from_now};
 use taskyard_engine::clock::Clock;
 
-use super::target::Target;
+use super::lines::print;
+use super::target::{Target, credentials};
 
 /// Options of `taskyard access`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CREDENTIALS)]
+#[command(after_help = credentials!(" Access tokens are printed once, when they are made."))]
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
@@ -32,10 +32,6 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
-
-const CREDENTIALS: &str = "\
-Calls are signed with TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE,
-or anonymous when these are not set. Access tokens are printed once, when they are made.";
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -279,12 +275,4 @@ fn role_line(role: &Role, json: bool) -> String {
     }
     let (id, scopes) = (&role.role_id, role.scopes.join(" "));
     format!("{}\t{}", id.escape_debug(), scopes.escape_debug())
-}
-
-fn print(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}").context("cannot print the answer")?;
-    }
-    Ok(())
 }

@@ -12,11 +12,12 @@ use taskyard_client::taskcluster::exchange::{
 };
 use taskyard_client::taskcluster::{Binding, EventMessage, Events, Heard};
 
-use super::target::Target;
+use super::lines::print;
+use super::target::{Target, credentials};
 
 /// Options of `taskyard events`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CREDENTIALS)]
+#[command(after_help = credentials!())]
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
@@ -24,10 +25,6 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
-
-const CREDENTIALS: &str = "\
-Calls are signed with TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE,
-or anonymous when these are not set.";
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -60,7 +57,7 @@ pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::Exchanges => {
             for exchange in all() {
-                print(&exchange.full_name())?;
+                print([exchange.full_name()])?;
             }
         }
         Action::Tail {
@@ -84,7 +81,7 @@ pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
                         complain("some messages are missing: the server no longer has them")?;
                     }
                     Heard::Message(message) => {
-                        print(&line(&message, json))?;
+                        print([line(&message, json)])?;
                         left -= 1;
                     }
                 }
@@ -163,13 +160,6 @@ fn line(message: &EventMessage, json: bool) -> String {
         line.push_str(route);
     }
     line
-}
-
-fn print(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .context("cannot write to the output")
 }
 
 fn complain(text: &str) -> anyhow::Result<()> {

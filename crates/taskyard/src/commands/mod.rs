@@ -3,7 +3,11 @@
 pub(crate) mod access;
 pub(crate) mod cloudtasks;
 pub(crate) mod events;
+pub(crate) mod index;
+mod lines;
+pub(crate) mod purge_cache;
 pub(crate) mod run;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod stack;
 pub(crate) mod stacks;
@@ -24,8 +28,14 @@ pub(crate) enum Command {
     Cloudtasks(Box<cloudtasks::Args>),
     /// Follow what happens to tasks, clients and roles
     Events(Box<events::Args>),
+    /// Find tasks by their paths in the index, and put them there
+    Index(Box<index::Args>),
+    /// Ask workers to forget caches
+    PurgeCache(Box<purge_cache::Args>),
     /// Run a build file from start to end: server, worker and tasks in this process
     Run(Box<run::Args>),
+    /// Read secrets, and change them
+    Secrets(Box<secrets::Args>),
     /// Run the server: HTTP API, engine and database in one process
     Serve(Box<serve::Args>),
     /// Run the jobs of one queue on this machine, as a stack of agents
@@ -44,7 +54,10 @@ pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Access(args) => Box::pin(access::execute(*args)).await,
         Command::Cloudtasks(args) => Box::pin(cloudtasks::execute(*args)).await,
         Command::Events(args) => Box::pin(events::execute(*args)).await,
+        Command::Index(args) => Box::pin(index::execute(*args)).await,
+        Command::PurgeCache(args) => Box::pin(purge_cache::execute(*args)).await,
         Command::Run(args) => Box::pin(run::execute(*args)).await,
+        Command::Secrets(args) => Box::pin(secrets::execute(*args)).await,
         Command::Serve(args) => Box::pin(serve::execute(*args)).await,
         Command::Stack(args) => Box::pin(stack::execute(*args)).await,
         Command::Stacks(args) => Box::pin(stacks::execute(*args)).await,

@@ -2,22 +2,21 @@
 
 mod build;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
 use taskyard_client::stacks::{ClusterToken, ClusterTokens, NewClusterToken};
 
 use super::access::moment;
-use super::target::Target;
+use super::lines::print;
+use super::target::{Target, credentials};
 use crate::pipeline_file;
 
 /// Options of `taskyard stacks`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CREDENTIALS)]
+#[command(after_help = credentials!(" `taskyard stack` runs the jobs."))]
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
@@ -29,10 +28,6 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
-
-const CREDENTIALS: &str = "\
-Calls are signed with TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE,
-or anonymous when these are not set. `taskyard stack` runs the jobs.";
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -155,12 +150,4 @@ fn queue_key(text: &str) -> Result<String, String> {
     } else {
         Err("up to 38 lower-case letters, digits and `-`, beginning with a letter".to_owned())
     }
-}
-
-fn print(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}").context("cannot print the answer")?;
-    }
-    Ok(())
 }

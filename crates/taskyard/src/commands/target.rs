@@ -2,6 +2,18 @@
 
 use taskyard_client::{Credentials, Options};
 
+/// What `--help` says of credentials, and something more.
+macro_rules! credentials {
+    ($($more:literal)?) => {
+        concat!(
+            "Calls are signed with TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and \
+             TASKCLUSTER_CERTIFICATE,\nor anonymous when these are not set.",
+            $($more)?
+        )
+    };
+}
+pub(crate) use credentials;
+
 /// Where the server is; credentials are in the environment.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {

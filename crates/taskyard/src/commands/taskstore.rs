@@ -1,15 +1,14 @@
 //! `taskyard taskstore`: looks at groups of a taskstore, and changes their tasks.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use taskyard_client::taskstore::{
     Available, Claim, Listing, NewTask, Stats, Task, Taskstore, Update,
 };
 
+use super::lines::print;
 use super::target::Target;
 use crate::config::any_duration as duration;
 
@@ -263,12 +262,4 @@ fn print_tasks(tasks: &[Task], json: bool) -> anyhow::Result<()> {
         )
     });
     print(lines)
-}
-
-fn print(lines: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let text: String = lines.map(|line| line + "\n").collect();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context("cannot write to the output")
 }

@@ -14,6 +14,7 @@ mod events;
 mod house;
 mod run;
 mod server;
+mod services;
 mod stacks;
 mod taskstore;
 mod worker;

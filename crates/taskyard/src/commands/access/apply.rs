@@ -8,7 +8,8 @@ use taskyard_client::Timestamp;
 use taskyard_client::taskcluster::{Auth, Client, ClientDefinition, Role, RoleDefinition};
 
 use super::wanted::{Wanted, WantedClient, WantedRole};
-use super::{moment, print, with_token};
+use super::{moment, with_token};
+use crate::commands::lines::print;
 
 /// When a new client expires that the file says nothing about.
 const EXPIRY: &str = "1 year";

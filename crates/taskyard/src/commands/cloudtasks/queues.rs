@@ -6,8 +6,9 @@ use anyhow::bail;
 use clap::Subcommand;
 use taskyard_client::cloudtasks::{Listing, Queue, QueueState, RateLimits, RetryConfig};
 
-use super::shown::{self, print, queue_json, seconds};
+use super::shown::{self, queue_json, seconds};
 use super::{Explain as _, Session};
+use crate::commands::lines::print;
 use crate::config::any_duration as duration;
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,5 @@
 //! How queues, tasks and attempts are printed.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -98,14 +97,6 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
         Value::String(text) => lines.push(format!("{path}\t{}", text.escape_debug())),
         other => lines.push(format!("{path}\t{other}")),
     }
-}
-
-pub(super) fn print(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}").context("cannot print the answer")?;
-    }
-    out.flush().context("cannot print the answer")
 }
 
 #[cfg(test)]

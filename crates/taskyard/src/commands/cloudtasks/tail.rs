@@ -9,7 +9,7 @@ use taskyard_client::taskcluster::{Binding, EventMessage, Events, Heard};
 
 use super::Session;
 use super::place::Place;
-use super::shown::print;
+use crate::commands::lines::print;
 
 /// What to follow.
 #[derive(Debug, clap::Args)]

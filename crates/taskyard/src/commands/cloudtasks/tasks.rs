@@ -5,9 +5,10 @@ use serde_json::Value;
 use taskyard_client::cloudtasks::{FailedTask, HttpMethod, LoggedAttempt, Task, View};
 
 use super::request::Request;
-use super::shown::{self, print, task_json};
+use super::shown::{self, task_json};
 use super::tail::{self, Follow};
 use super::{Explain as _, Session};
+use crate::commands::lines::print;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {

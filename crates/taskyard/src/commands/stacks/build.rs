@@ -10,7 +10,7 @@ use taskyard_client::taskcluster::{Queue, TaskDefinition, TaskState, TaskStatus}
 use taskyard_client::{Options, slugid};
 use uuid::Uuid;
 
-use super::print;
+use crate::commands::lines::print;
 use crate::commands::run::now;
 use crate::pipeline_file::Pipeline;
 use crate::pipeline_file::definition::{Submission, definitions};
