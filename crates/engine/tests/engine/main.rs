@@ -19,6 +19,7 @@ mod expiry;
 mod group_news;
 mod groups;
 mod history;
+mod index_history;
 mod invariants;
 mod model;
 mod operation;
