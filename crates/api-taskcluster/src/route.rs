@@ -23,6 +23,8 @@ enum Segment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     segments: Vec<Segment>,
+    /// Whether each of them is exactly one segment of a path.
+    is_rigid: bool,
 }
 
 /// Parameters with their decoded values, in the order of the route.
@@ -42,7 +44,7 @@ pub(crate) enum Match {
 impl Route {
     /// Reads `/task/<taskId>/status`.
     pub(crate) fn new(text: &'static str) -> Self {
-        let segments = text
+        let segments: Vec<_> = text
             .split('/')
             .skip(1)
             .filter(|segment| !segment.is_empty())
@@ -61,7 +63,12 @@ impl Route {
                 }
             })
             .collect();
-        Route { segments }
+        let is_rigid =
+            |segment: &Segment| matches!(segment, Segment::Literal(_) | Segment::Parameter(_));
+        Route {
+            is_rigid: segments.iter().all(is_rigid),
+            segments,
+        }
     }
 
     /// The names of the parameters, in order.
@@ -87,6 +94,18 @@ impl Route {
         })
     }
 
+    fn has_literals_of(&self, path: &[&str]) -> bool {
+        self.segments.len() == path.len()
+            && self
+                .segments
+                .iter()
+                .zip(path)
+                .all(|(segment, piece)| match segment {
+                    Segment::Literal(literal) => literal == piece,
+                    _ => true,
+                })
+    }
+
     fn ends_in_splat(&self) -> bool {
         matches!(self.segments.last(), Some(Segment::Splat(_)))
     }
@@ -99,6 +118,10 @@ impl Route {
             [path @ .., ""] if !path.is_empty() && !self.ends_in_splat() => path,
             _ => path,
         };
+        // Most routes are another one, and most of those can be told without keeping anything.
+        if self.is_rigid && !self.has_literals_of(path) {
+            return Match::No;
+        }
         if !match_segments(&self.segments, path, &mut values) {
             return Match::No;
         }
