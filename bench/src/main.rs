@@ -18,6 +18,7 @@ mod postgres;
 mod queue;
 mod report;
 mod server;
+mod services;
 mod stacks;
 mod taskstore;
 mod turns;
@@ -50,6 +51,8 @@ enum Bench {
     Events(events::Options),
     /// Taskcluster's queue: create, claim, complete.
     Queue(queue::Options),
+    /// Services: find tasks in the index, read a secret, ask for caches to be forgotten.
+    Services(services::Options),
     /// Stacks: list a thousand jobs of a million, reserve a thousand, ask for a thousand states.
     Stacks(stacks::Options),
     /// Taskstore: update, claim, and updates of ten thousand tasks.
@@ -78,6 +81,7 @@ fn main() -> anyhow::Result<()> {
                     Bench::Cloudtasks(options) => Box::pin(cloudtasks::run(options)).await,
                     Bench::Events(options) => Box::pin(events::run(options)).await,
                     Bench::Queue(options) => Box::pin(queue::run(options)).await,
+                    Bench::Services(options) => Box::pin(services::run(options)).await,
                     Bench::Stacks(options) => Box::pin(stacks::run(options)).await,
                     Bench::Taskstore(options) => Box::pin(taskstore::run(options)).await,
                 }
