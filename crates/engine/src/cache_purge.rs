@@ -22,7 +22,7 @@ CREATE TABLE cache_purges (
   before {int} NOT NULL,
   expires {int} NOT NULL,
   PRIMARY KEY (worker_pool_id, cache_name)
-) {strict};
+) {by_key};
 CREATE INDEX cache_purges_by_expiry ON cache_purges (expires);
 ",
 };

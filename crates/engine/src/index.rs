@@ -29,7 +29,7 @@ CREATE TABLE indexed_tasks (
   data {text} NOT NULL,
   expires {int} NOT NULL,
   PRIMARY KEY (namespace, name)
-) {strict};
+) {by_key};
 CREATE INDEX indexed_tasks_by_expiry ON indexed_tasks (expires);
 
 CREATE TABLE index_namespaces (
@@ -38,7 +38,7 @@ CREATE TABLE index_namespaces (
   -- later than everything in it
   expires {int} NOT NULL,
   PRIMARY KEY (parent, name)
-) {strict};
+) {by_key};
 CREATE INDEX index_namespaces_by_expiry ON index_namespaces (expires);
 
 CREATE TABLE index_promises (
@@ -152,6 +152,19 @@ const FIND: &str = "SELECT namespace, name, task_id, rank, data, expires FROM in
 pub fn find(tx: &mut Tx<'_>, now: Timestamp, path: &str) -> Result<Option<Entry>, Error> {
     let (namespace, name) = split(path);
     tx.query_opt(FIND, params![namespace, name, now], read)
+}
+
+/// The tasks at these paths, in their order; paths that lead nowhere are left out.
+pub fn find_all(tx: &mut Tx<'_>, now: Timestamp, paths: &[String]) -> Result<Vec<Entry>, Error> {
+    // Paths that follow each other stand on the same pages.
+    let mut by_path: Vec<(usize, &String)> = paths.iter().enumerate().collect();
+    by_path.sort_unstable_by_key(|(_, path)| split(path));
+    let mut found = Vec::with_capacity(paths.len());
+    for (place, path) in by_path {
+        found.extend(find(tx, now, path)?.map(|entry| (place, entry)));
+    }
+    found.sort_unstable_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, entry)| entry).collect())
 }
 
 const LIST: &str = "SELECT namespace, name, task_id, rank, data, expires FROM indexed_tasks \

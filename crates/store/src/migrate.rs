@@ -18,8 +18,8 @@ pub struct Migration {
     pub id: i64,
     /// What it brings, in a few words.
     pub name: &'static str,
-    /// DDL with `{int}`, `{text}`, `{blob}`, `{strict}`, `{hot}` and `{sequence NAME}` filled in
-    /// for each database.
+    /// DDL with `{int}`, `{text}`, `{blob}`, `{strict}`, `{hot}`, `{by_key}` and `{sequence NAME}`
+    /// filled in for each database.
     pub sql: &'static str,
 }
 

@@ -29,8 +29,9 @@ pub(crate) fn for_sqlite(sql: &str) -> String {
 }
 
 /// A migration's DDL with its type names filled in: `{int}`, `{text}`, `{blob}`, `{strict}`, the
-/// storage hint `{hot}` of a table that changes all the time, `{sequence NAME}`, and `{serial}`, a
-/// primary key that the database counts up by itself. SQLite counts on from the largest number in
+/// storage hints `{hot}` of a table that changes all the time and `{by_key}` of one whose small rows
+/// are found by their key and are to stand with it, `{sequence NAME}`, and `{serial}`, a primary key
+/// that the database counts up by itself. SQLite counts on from the largest number in
 /// the table, so the newest row of such a table is never to be deleted.
 pub(crate) fn ddl_for_sqlite(sql: &str) -> String {
     let sql = sql
@@ -39,7 +40,8 @@ pub(crate) fn ddl_for_sqlite(sql: &str) -> String {
         .replace("{text}", "TEXT")
         .replace("{blob}", "BLOB")
         .replace("{strict}", "STRICT")
-        .replace("{hot}", "STRICT");
+        .replace("{hot}", "STRICT")
+        .replace("{by_key}", "STRICT, WITHOUT ROWID");
     sequences(&sql, |name| {
         format!("INSERT INTO sequences (name, last) VALUES ('{name}', 0)")
     })
@@ -56,6 +58,7 @@ pub(crate) fn ddl_for_postgres(sql: &str) -> String {
         .replace("{text}", "TEXT COLLATE \"C\"")
         .replace("{blob}", "BYTEA")
         .replace("{strict}", "")
+        .replace("{by_key}", "")
         .replace(
             "{hot}",
             "WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, \

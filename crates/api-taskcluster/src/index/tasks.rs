@@ -102,12 +102,7 @@ pub(super) async fn find_tasks_at_index(index: Arc<Index>, call: Call) -> Result
         .flatten();
     paths.truncate(limit);
     let now = call.now;
-    let found = index.store.read(move |tx| {
-        let found = paths.iter().map(|path| index::find(tx, now, path));
-        found
-            .filter_map(Result::transpose)
-            .collect::<Result<Vec<_>, _>>()
-    });
+    let found = index.store.read(move |tx| index::find_all(tx, now, &paths));
     bodies(found.await?, token)
 }
 
