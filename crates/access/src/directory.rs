@@ -6,7 +6,7 @@
 //! wake-up on others.
 
 mod clients;
-pub(crate) mod history;
+pub mod history;
 mod roles;
 mod schema;
 mod snapshot;
@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use crate::seal::{SealError, Sealer};
 
 pub use clients::{ClientDefinition, ClientRecord, ClientRefusal};
-pub use history::{Deed, HistoryEntry};
+pub use history::{Action, Deed, HistoryEntry};
 pub use roles::{RoleDefinition, RoleRecord, RoleRefusal};
 pub use schema::MIGRATIONS;
 pub use snapshot::Snapshot;

@@ -92,12 +92,17 @@ pub(crate) struct RequestInfo {
 }
 
 impl RequestInfo {
-    /// The same without what stands in the field `secret` of the body, or, where that cannot be told
-    /// from the rest, without the body.
+    /// The same without what stands in the URL parameter or the field `secret` of the body, or, where
+    /// a field cannot be told from the rest, without the body.
     pub(crate) fn without(mut self, secret: Option<&str>) -> Self {
         let Some(field) = secret else {
             return self;
         };
+        for (name, value) in Arc::make_mut(&mut self.params) {
+            if *name == field {
+                OMITTED.clone_into(value);
+            }
+        }
         match Arc::make_mut(&mut self.payload) {
             Value::Object(fields) => {
                 if let Some(secret) = fields.get_mut(field) {

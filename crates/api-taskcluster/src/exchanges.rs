@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use taskyard_events::{Exchange, Translate, Translators, Word};
 
-use crate::{auth, purge_cache, queue};
+use crate::{auth, hooks, purge_cache, queue};
 
 /// The exchanges of one service.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,12 @@ pub(crate) struct Exchanges {
 }
 
 /// Of every service that publishes.
-pub(crate) const ALL: [Exchanges; 3] = [auth::EXCHANGES, purge_cache::EXCHANGES, queue::EXCHANGES];
+pub(crate) const ALL: [Exchanges; 4] = [
+    auth::EXCHANGES,
+    hooks::EXCHANGES,
+    purge_cache::EXCHANGES,
+    queue::EXCHANGES,
+];
 
 /// Exchanges of services that this server does not have. Consumers expect them to be there, and
 /// refuse to start if they are not.
@@ -43,7 +48,6 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
             "taskcluster-yml-update",
         ],
     ),
-    ("hooks", &["hook-created", "hook-updated", "hook-deleted"]),
     ("notify", &["notification", "irc-request"]),
     ("treeherder", &["jobs"]),
     (
@@ -84,8 +88,9 @@ pub fn exchange_names() -> Vec<String> {
 
 /// What makes messages of the events of all services.
 pub fn translators() -> Translators {
-    let all: [Arc<dyn Translate>; 3] = [
+    let all: [Arc<dyn Translate>; 4] = [
         Arc::new(auth::AuthMessages::default()),
+        Arc::new(hooks::HookMessages::default()),
         Arc::new(purge_cache::PurgeCacheMessages::default()),
         Arc::new(queue::QueueMessages::default()),
     ];

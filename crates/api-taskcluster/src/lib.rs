@@ -12,6 +12,7 @@ mod date_time;
 mod error;
 pub mod events;
 mod exchanges;
+pub mod hooks;
 pub mod index;
 mod method;
 mod monitoring;

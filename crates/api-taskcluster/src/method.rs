@@ -95,7 +95,7 @@ pub(crate) struct Method<S> {
     pub(crate) early: bool,
     /// Whether the handler gets the request itself, to judge it on its own.
     pub(crate) sees_original: bool,
-    /// The field of the body that no error repeats.
+    /// The URL parameter, or the field of the body, that no error repeats.
     pub(crate) secret: Option<&'static str>,
     /// Whether the reference tells of it.
     pub(crate) published: bool,
@@ -188,9 +188,9 @@ impl<S> Method<S> {
         self
     }
 
-    /// Keeps a field of the body out of errors.
-    pub(crate) fn secret(mut self, field: &'static str) -> Self {
-        self.secret = Some(field);
+    /// Keeps a URL parameter, or a field of the body, out of errors.
+    pub(crate) fn secret(mut self, name: &'static str) -> Self {
+        self.secret = Some(name);
         self
     }
 

@@ -62,6 +62,8 @@ pattern!(
     INDEX_NAMESPACE,
     "^(([a-zA-Z0-9_!~*'()%-]+\\.)*[a-zA-Z0-9_!~*'()%-]+)?$"
 );
+pattern!(HOOK_GROUP, "^[a-zA-Z0-9_-]{1,1000}$");
+pattern!(HOOK, "^[a-zA-Z0-9_/-]{1,1000}$");
 pattern!(SECRET_NAME, "^[^\\x00]+$");
 pattern!(ANYTHING, "^(?s:.)*$");
 pattern!(BOOLEAN, "^(true|false)$");
@@ -70,6 +72,8 @@ pattern!(BOOLEAN, "^(true|false)$");
 pub(crate) fn of_parameter(service: &str, name: &str) -> &'static Pattern {
     match name {
         "name" if service == "secrets" => &SECRET_NAME,
+        "hookGroupId" => &HOOK_GROUP,
+        "hookId" => &HOOK,
         "taskId" | "taskGroupId" => &SLUGID,
         "taskQueueId" => &TASK_QUEUE_ID,
         "workerPoolId" => &WORKER_POOL_ID,
@@ -89,7 +93,7 @@ pub(crate) fn of_parameter(service: &str, name: &str) -> &'static Pattern {
         "entityType" => &ENTITY_TYPE,
         "indexPath" => &INDEX_PATH,
         "namespace" => &INDEX_NAMESPACE,
-        "prefix" | "projectId" | "serviceAccount" => &ANYTHING,
+        "prefix" | "projectId" | "serviceAccount" | "token" => &ANYTHING,
         _ => &IDENTIFIER,
     }
 }
@@ -151,6 +155,8 @@ mod tests {
             &CREDENTIALS_FORMAT,
             &INDEX_PATH,
             &INDEX_NAMESPACE,
+            &HOOK_GROUP,
+            &HOOK,
             &SECRET_NAME,
             &ANYTHING,
             &GITHUB_APP,

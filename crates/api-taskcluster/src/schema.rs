@@ -8,7 +8,7 @@
 
 mod date_time;
 mod defaults;
-mod explain;
+pub(crate) mod explain;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,7 @@ use defaults::Defaults;
 use explain::explain;
 
 /// At most so many violations are told; a body of 10 MB could hold a million.
-const MAX_VIOLATIONS: usize = 100;
+pub(crate) const MAX_VIOLATIONS: usize = 100;
 
 /// Base of the names that documents refer to each other by. Never fetched, never shown.
 const INTERNAL_BASE: &str = "taskyard:///";
@@ -52,6 +52,11 @@ static DOCUMENTS: &[(&str, &str)] = embedded! {
     "common":
         "api-reference-v0" "exchanges-reference-v0" "manifest-v3" "metadata-metaschema"
         "metaschema";
+    "hooks/v1":
+        "bindings" "create-hook-request" "hook-definition" "hook-metadata" "hook-status"
+        "list-hook-groups-response" "list-hooks-response" "list-lastFires-response"
+        "pulse-hook-changed-message" "schedule" "trigger-hook" "trigger-hook-response"
+        "trigger-token-response";
     "index/v1":
         "indexed-task-response" "insert-task-request" "list-namespaces-request"
         "list-namespaces-response" "list-tasks-at-index" "list-tasks-response";

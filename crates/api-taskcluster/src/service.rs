@@ -87,6 +87,16 @@ impl Context {
     }
 }
 
+/// Who asks for what, beside the body.
+struct Asked<'a> {
+    caller: Caller,
+    params: Arc<Params>,
+    /// As it stands in the URL.
+    query: &'a str,
+    is_json: bool,
+    original: Option<Arc<Original>>,
+}
+
 impl<S: Send + Sync + 'static> Service<S> {
     pub(crate) fn new(
         name: &'static str,
@@ -199,20 +209,15 @@ impl<S: Send + Sync + 'static> Service<S> {
         params: Arc<Params>,
         info: &mut RequestInfo,
     ) -> Result<Reply, ApiError> {
-        let is_json = is_json(&parts.headers);
         let caller = match &method.scopes {
-            Some(expression) => {
+            Some(_) => {
                 let trust_forwarded = self.context.trust_forwarded;
                 let sent = Sent {
                     parts,
                     body: &bytes,
                     trust_forwarded,
                 };
-                let caller = self.context.authenticate(sent, info.time).await?;
-                if method.early {
-                    authorize(&caller, expression, &params, &[])?;
-                }
-                caller
+                self.context.authenticate(sent, info.time).await?
             }
             // Without scopes nobody looks at credentials at all.
             None => Caller {
@@ -220,10 +225,42 @@ impl<S: Send + Sync + 'static> Service<S> {
                 scopes: ScopeSet::default(),
             },
         };
+        let original = method.sees_original.then(|| {
+            let trust_forwarded = self.context.trust_forwarded;
+            Arc::new(Original {
+                parts: parts.clone(),
+                body: bytes,
+                trust_forwarded,
+            })
+        });
+        let asked = Asked {
+            caller,
+            params,
+            query: parts.uri.query().unwrap_or_default(),
+            is_json: is_json(&parts.headers),
+            original,
+        };
+        self.serve(method, schema, asked, info).await
+    }
+
+    /// Authorizes, validates and handles, for a caller that is known; the body is in `info`.
+    async fn serve(
+        &self,
+        method: &Method<S>,
+        schema: Option<&Schema>,
+        asked: Asked<'_>,
+        info: &mut RequestInfo,
+    ) -> Result<Reply, ApiError> {
+        let Asked { caller, params, .. } = asked;
+        if let Some(expression) = &method.scopes
+            && method.early
+        {
+            authorize(&caller, expression, &params, &[])?;
+        }
         check_params(self.name, &params)?;
-        let query = read_query(parts.uri.query().unwrap_or_default(), method.query)?;
+        let query = read_query(asked.query, method.query)?;
         if let Some(input) = method.input {
-            if !is_json {
+            if !asked.is_json {
                 return Err(ApiError::new(
                     Code::MalformedPayload,
                     "This method takes a JSON body: send it with Content-Type: application/json.",
@@ -241,16 +278,40 @@ impl<S: Send + Sync + 'static> Service<S> {
             params,
             query,
             payload: Arc::clone(&info.payload),
-            original: method.sees_original.then(|| {
-                let trust_forwarded = self.context.trust_forwarded;
-                Arc::new(Original {
-                    parts: parts.clone(),
-                    body: bytes,
-                    trust_forwarded,
-                })
-            }),
+            original: asked.original,
         };
         (method.handler)(Arc::clone(&self.state), call).await
+    }
+
+    /// Calls a method from within the server, as `caller`: it is authorized and validated as every
+    /// request is.
+    pub(crate) async fn call(
+        &self,
+        name: &'static str,
+        params: Params,
+        payload: Value,
+        caller: Caller,
+    ) -> Result<Reply, ApiError> {
+        let known = self.methods.iter().position(|method| method.name == name);
+        let known = known.and_then(|at| Some((self.methods.get(at)?, self.inputs.get(at)?)));
+        let (method, input) =
+            known.ok_or_else(|| ApiError::internal(format!("no method {name}")))?;
+        let schema = input.as_deref();
+        let schema = schema.and_then(|name| self.context.schemas.get(name));
+        let mut info = RequestInfo {
+            method: name,
+            params: Arc::default(),
+            payload: Arc::new(payload),
+            time: self.context.clock.now().trunc_millis(),
+        };
+        let asked = Asked {
+            caller,
+            params: Arc::new(params),
+            query: "",
+            is_json: true,
+            original: None,
+        };
+        self.serve(method, schema, asked, &mut info).await
     }
 
     /// Of several methods at one verb and route the one that the body is for.

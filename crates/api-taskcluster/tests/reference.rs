@@ -16,6 +16,7 @@ use serde_json::Value;
 use taskyard_access::secrets::Secrets as Kept;
 use taskyard_access::{Directory, Sealer};
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
+use taskyard_api_taskcluster::hooks::{Firing, Hooks};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
@@ -53,6 +54,7 @@ async fn references() -> BTreeMap<&'static str, Value> {
         trust_forwarded: false,
     };
     let files = Files::open(folder.path().to_owned()).await.unwrap();
+    let hook_sealer = Arc::clone(&sealer);
     let secrets = Kept::new(store.clone(), Arc::clone(&sealer));
     let transfers = Arc::new(queue::transfers(
         "https://tc.example.com",
@@ -76,13 +78,18 @@ async fn references() -> BTreeMap<&'static str, Value> {
         context.clone(),
     );
     let auth = Auth::service(Guarded::default(), context.clone()).reference();
-    let queue = Queue::service(parts, context).reference();
+    let store = parts.store.clone();
+    let queue = Arc::new(Queue::service(parts, context.clone()));
+    let (clock, directory) = (context.clock.clone(), Arc::clone(&context.directory));
+    let firing = Firing::new(store, clock, directory, Arc::clone(&queue));
+    let hooks = Hooks::service(Arc::new(firing), hook_sealer, context);
     BTreeMap::from([
         ("auth", auth),
+        ("hooks", hooks.reference()),
         ("index", index.reference()),
         ("object", objects.reference()),
         ("purge-cache", purge_cache.reference()),
-        ("queue", queue),
+        ("queue", queue.reference()),
         ("secrets", secrets),
     ])
 }
@@ -133,6 +140,7 @@ async fn every_service_is_what_its_clients_know() {
     let references = references().await;
     let facts = [
         ("auth", include_str!("facts/auth.json")),
+        ("hooks", include_str!("facts/hooks.json")),
         ("index", include_str!("facts/index.json")),
         ("object", include_str!("facts/object.json")),
         ("purge-cache", include_str!("facts/purge-cache.json")),

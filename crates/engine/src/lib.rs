@@ -15,6 +15,7 @@
 //!   their own; [`content`]: which stored bytes belong to which of them.
 //! - [`index`]: tasks by names that somebody gave them. [`cache_purge`]: what workers are asked to
 //!   forget.
+//! - [`hook`]: templates of tasks, and when they fire.
 //! - [`cloud`]: queues that send their tasks to a handler, or lend them to whoever asks.
 //! - [`timer`]: what happens by itself when its time comes.
 
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod cloud;
 pub mod content;
 pub mod group;
+pub mod hook;
 pub mod index;
 pub mod lease;
 pub mod object;

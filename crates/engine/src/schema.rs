@@ -16,6 +16,7 @@ pub const MIGRATIONS: &[Migration] = &[
     crate::object::TABLES,
     crate::index::TABLES,
     crate::cache_purge::TABLES,
+    crate::hook::TABLES,
 ];
 
 const LEAVING: Migration = Migration {

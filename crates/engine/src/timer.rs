@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::cloud;
 use crate::content::{self, Stored};
 use crate::group;
+use crate::hook;
 use crate::index;
 use crate::lease::{self, Queue};
 use crate::object;
@@ -328,7 +329,9 @@ impl Timer {
             | self
                 .store
                 .write(key, move |tx| {
-                    Ok(index::expire(tx, by, PORTION)? | cache_purge::expire(tx, by, PORTION)?)
+                    Ok(index::expire(tx, by, PORTION)?
+                        | cache_purge::expire(tx, by, PORTION)?
+                        | hook::expire(tx, now, PORTION)?)
                 })
                 .await?;
         if !more {

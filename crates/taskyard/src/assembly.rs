@@ -10,6 +10,7 @@ use taskyard_access::{Directory, Sealer};
 use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::{self, Auth};
 use taskyard_api_taskcluster::events::{Events, Guest, Pace};
+use taskyard_api_taskcluster::hooks::{self, Firing, Hooks, Listener};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
@@ -22,6 +23,7 @@ use taskyard_client::Credentials;
 use taskyard_dispatch::Dispatcher;
 use taskyard_engine::clock::Clock;
 use taskyard_engine::timer::Timer;
+use taskyard_events::Translators;
 use taskyard_events::hub::Hub;
 use taskyard_events::relay::{Broker, Relay};
 use taskyard_events::retention::{self, Now};
@@ -49,6 +51,10 @@ const APIS: &[Api] = &[
     Api {
         prefix: "/api/events/",
         name: "events",
+    },
+    Api {
+        prefix: "/api/hooks/",
+        name: "hooks",
     },
     Api {
         prefix: "/api/index/",
@@ -183,12 +189,27 @@ pub(crate) async fn assemble(
     let secrets = Arc::new(Secrets::service(kept.clone(), context.clone()));
     background.run(secrets::upkeep(kept, clock.clone()));
     let purge_cache = Arc::new(PurgeCache::service(store.clone(), context.clone()));
-    let queue = Arc::new(Queue::service(parts, context));
+    let queue = Arc::new(Queue::service(parts, context.clone()));
+    let firing = Arc::new(Firing::new(
+        store.clone(),
+        clock.clone(),
+        Arc::clone(&directory),
+        Arc::clone(&queue),
+    ));
+    let listener = Listener {
+        firing: Arc::clone(&firing),
+        translators: all_translators(),
+        node: node(config),
+    };
+    background.run(hooks::schedule(Arc::clone(&firing)));
+    background.run_until(|stop| listener.run(stop));
+    let hooks = Arc::new(Hooks::service(firing, Arc::clone(&sealer), context));
     let references = References::new(
         root_url,
         schemas,
         [
             ("auth", auth.reference()),
+            ("hooks", hooks.reference()),
             ("index", index.reference()),
             ("object", object.reference()),
             ("purge-cache", purge_cache.reference()),
@@ -262,6 +283,7 @@ pub(crate) async fn assemble(
     let doors = Doors {
         auth,
         events,
+        hooks,
         index,
         object,
         purge_cache,
@@ -293,6 +315,20 @@ pub(crate) async fn assemble(
     })
 }
 
+/// What makes messages of the events of all APIs.
+fn all_translators() -> Translators {
+    translators().and(&taskyard_api_cloudtasks::translator())
+}
+
+/// What this node is called among those of its database.
+fn node(config: &ServeConfig) -> String {
+    match config.database {
+        // Alone, and at once itself again after a restart.
+        Database::Sqlite => "local".to_owned(),
+        Database::Postgres(_) => uuid::Uuid::new_v4().to_string(),
+    }
+}
+
 /// Starts what reads the event log: subscribers, the relay to a broker if there is one, and what
 /// forgets old events.
 async fn follow_events(
@@ -304,7 +340,7 @@ async fn follow_events(
 ) -> anyhow::Result<Events> {
     let clock = context.clock.clone();
     let now: Now = Arc::new(move || clock.now().0);
-    let translators = translators().and(&taskyard_api_cloudtasks::translator());
+    let translators = all_translators();
     let guests = taskyard_api_cloudtasks::exchanges();
     if let Some(url) = &config.amqp_url {
         let broker = Broker {
@@ -314,11 +350,7 @@ async fn follow_events(
                 guests.iter().map(|(name, _)| name.to_string()).collect(),
             ]
             .concat(),
-            node: match config.database {
-                // Alone, and at once itself again after a restart.
-                Database::Sqlite => "local".to_owned(),
-                Database::Postgres(_) => uuid::Uuid::new_v4().to_string(),
-            },
+            node: node(config),
             alarming: config.events.backlog / 10,
         };
         let relay = Relay::new(store.clone(), translators.clone(), broker, Arc::clone(&now));

@@ -11,6 +11,7 @@ use taskyard_api_cloudtasks::CloudTasks;
 use taskyard_api_stacks::Stacks;
 use taskyard_api_taskcluster::auth::Auth;
 use taskyard_api_taskcluster::events::Events;
+use taskyard_api_taskcluster::hooks::Hooks;
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
@@ -25,6 +26,7 @@ use taskyard_http::Door;
 pub(crate) struct Doors {
     pub(crate) auth: Arc<Service<Auth>>,
     pub(crate) events: Events,
+    pub(crate) hooks: Arc<Service<Hooks>>,
     pub(crate) index: Arc<Service<Index>>,
     pub(crate) object: Arc<Service<Objects>>,
     pub(crate) purge_cache: Arc<Service<PurgeCache>>,
@@ -44,6 +46,7 @@ pub(crate) struct Alone(pub(crate) Taskstore);
 
 /// The prefixes of Taskcluster's services, in any case.
 const AUTH: &str = "/api/auth/v1";
+const HOOKS: &str = "/api/hooks/v1";
 const INDEX: &str = "/api/index/v1";
 const OBJECT: &str = "/api/object/v1";
 const PURGE_CACHE: &str = "/api/purge-cache/v1";
@@ -62,6 +65,9 @@ impl Door for Doors {
         }
         if is_below(path, Events::prefix()) {
             return Box::pin(async move { self.events.answer(request).await });
+        }
+        if is_below(path, HOOKS) {
+            return Box::pin(async move { self.hooks.answer(request).await });
         }
         if is_below(path, INDEX) {
             return Box::pin(async move { self.index.answer(request).await });

@@ -35,13 +35,20 @@ pub struct Deed<'a> {
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
+    /// Made.
     Created,
+    /// Changed.
     Updated,
+    /// Removed because somebody asked for it.
     Deleted,
+    /// May be used again.
     Enabled,
+    /// May not be used.
     Disabled,
+    /// Has another access token.
     TokenReset,
+    /// Removed because its time was over.
     Expired,
 }
 
@@ -109,8 +116,12 @@ pub(super) fn record(
     Ok(id)
 }
 
-/// Writes down what was done to something of this type; the entry's id.
-pub(crate) fn note(
+/// Writes down what was done to something of this type, in the transaction that does it; the entry's
+/// id.
+///
+/// # Errors
+/// As [`Tx::execute`].
+pub fn note(
     tx: &mut Tx<'_>,
     entity_type: &str,
     entity_id: &str,

@@ -4,14 +4,17 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use super::Violation;
+use super::{MAX_VIOLATIONS, Violation};
 
 /// At most so many property names or allowed values are told in one message.
 const MAX_LISTED: usize = 50;
 
 /// Adds what `error` means to `violations`. Where none of several alternatives fits, that is what
-/// is wrong with the one that the value says it is.
-pub(super) fn explain(error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
+/// is wrong with the one that the value says it is. Nothing is added to a list that is full.
+pub(crate) fn explain(error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
+    if violations.len() >= MAX_VIOLATIONS {
+        return;
+    }
     let (ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context }) =
         error.kind()
     else {
@@ -21,12 +24,13 @@ pub(super) fn explain(error: &ValidationError<'_>, violations: &mut Vec<Violatio
         });
         return;
     };
-    // An alternative is another one when a word that tells them apart has another value.
+    // An alternative is another one when a word in the value that tells them apart is another.
+    let whole = error.instance_path();
     let tells_apart = |error: &ValidationError<'_>| {
         matches!(
             error.kind(),
             ValidationErrorKind::Enum { .. } | ValidationErrorKind::Constant { .. }
-        )
+        ) && error.instance_path() != whole
     };
     let meant: Vec<_> = context
         .iter()
@@ -63,6 +67,12 @@ fn message(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Type {
             kind: TypeKind::Single(kind),
         } => format!("must be {kind}"),
+        ValidationErrorKind::Type {
+            kind: TypeKind::Multiple(kinds),
+        } => {
+            let kinds: Vec<_> = kinds.iter().map(|kind| kind.to_string()).collect();
+            format!("must be {}", kinds.join(" or "))
+        }
         ValidationErrorKind::Enum { options } => match options.as_ref() {
             Value::Array(options) => {
                 format!(
@@ -92,6 +102,36 @@ fn message(error: &ValidationError<'_>) -> String {
         }
         ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        ValidationErrorKind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
+        ValidationErrorKind::ExclusiveMaximum { limit } => format!("must be less than {limit}"),
+        ValidationErrorKind::MultipleOf { multiple_of } => {
+            format!("must be a multiple of {multiple_of}")
+        }
+        ValidationErrorKind::MinProperties { limit } => {
+            format!("must not have fewer than {limit} properties")
+        }
+        ValidationErrorKind::MaxProperties { limit } => {
+            format!("must not have more than {limit} properties")
+        }
+        ValidationErrorKind::AdditionalItems { limit } => {
+            format!("must not have more than {limit} items")
+        }
+        ValidationErrorKind::Contains => "must have an item that fits \"contains\"".to_owned(),
+        ValidationErrorKind::Not { .. } => "must not fit \"not\"".to_owned(),
+        ValidationErrorKind::OneOfMultipleValid { .. } => {
+            "must fit exactly one of \"oneOf\"".to_owned()
+        }
+        ValidationErrorKind::PropertyNames { error } => format!(
+            "must not have property {}, whose name {}",
+            error.instance(),
+            message(error)
+        ),
+        ValidationErrorKind::FalseSchema => match error.schema_path().as_str() {
+            path if path.ends_with("/additionalProperties") => {
+                "must not have additional properties".to_owned()
+            }
+            _ => "must not be there".to_owned(),
+        },
         ValidationErrorKind::UniqueItems => "must not have the same item twice".to_owned(),
         _ => error.masked_with("the value").to_string(),
     }

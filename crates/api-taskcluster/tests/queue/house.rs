@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use taskyard_access::directory::Directory;
 use taskyard_access::secrets::Secrets as Kept;
 use taskyard_access::{Sealer, slugid};
+use taskyard_api_taskcluster::hooks::{Firing, Hooks};
 use taskyard_api_taskcluster::index::Index;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
@@ -56,11 +57,13 @@ pub(crate) struct House {
     pub(crate) files: Files,
     pub(crate) folder: TempDir,
     pub(crate) objects: Arc<Service<Objects>>,
+    hooks: Arc<Service<Hooks>>,
+    pub(crate) firing: Arc<Firing>,
     index: Arc<Service<Index>>,
     secrets: Arc<Service<Secrets>>,
     pub(crate) kept: Kept,
     purge_cache: Arc<Service<PurgeCache>>,
-    references: [Value; 5],
+    references: [Value; 6],
     root: taskyard_access::Credentials,
     // Dropped last: the store lets go of the database before that is removed.
     pub(crate) database: Database,
@@ -117,7 +120,7 @@ impl House {
         let secrets = Arc::new(Secrets::service(kept.clone(), context.clone()));
         let transfers = queue::transfers(
             ROOT_URL,
-            sealer,
+            Arc::clone(&sealer),
             files.clone(),
             store.clone(),
             clock.clone(),
@@ -133,7 +136,14 @@ impl House {
         };
         let purge_cache = Arc::new(PurgeCache::service(store.clone(), context.clone()));
         let index = Arc::new(Index::service(store.clone(), ROOT_URL, context.clone()));
-        let service = Arc::new(Queue::service(parts, context));
+        let service = Arc::new(Queue::service(parts, context.clone()));
+        let firing = Arc::new(Firing::new(
+            store.clone(),
+            clock.clone(),
+            Arc::clone(&directory),
+            Arc::clone(&service),
+        ));
+        let hooks = Arc::new(Hooks::service(Arc::clone(&firing), sealer, context));
         let root = taskyard_access::Credentials {
             client_id: "root".to_owned(),
             access_token: tokens.remove(0),
@@ -146,8 +156,11 @@ impl House {
                 index.reference(),
                 secrets.reference(),
                 purge_cache.reference(),
+                hooks.reference(),
             ],
             service,
+            hooks,
+            firing,
             index,
             secrets,
             kept,
@@ -239,6 +252,8 @@ impl House {
             self.transfers.answer(request).await
         } else if request.uri().path().starts_with("/api/object/") {
             self.objects.answer(request).await
+        } else if request.uri().path().starts_with("/api/hooks/") {
+            self.hooks.answer(request).await
         } else if request.uri().path().starts_with("/api/index/") {
             self.index.answer(request).await
         } else if request.uri().path().starts_with("/api/secrets/") {
@@ -287,7 +302,11 @@ impl House {
         let names = entry["args"].as_array().expect("args").iter();
         let params: serde_json::Map<String, Value> = names
             .zip(args)
-            .map(|(name, arg)| (name.as_str().expect("a name").to_owned(), json!(arg)))
+            .map(|(name, arg)| {
+                let name = name.as_str().expect("a name");
+                let arg = if name == "token" { "(OMITTED)" } else { arg };
+                (name.to_owned(), json!(arg))
+            })
             .collect();
         assert_eq!(
             info["params"],

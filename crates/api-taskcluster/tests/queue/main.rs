@@ -26,6 +26,7 @@ mod dependencies;
 mod errors;
 mod groups;
 mod histories;
+mod hooks;
 mod house;
 mod idempotency;
 mod index;

@@ -95,7 +95,7 @@ async fn heard(house: &House) -> Vec<Heard> {
 async fn references(house: &House) -> BTreeMap<String, (String, Value)> {
     let served = References::new(ROOT_URL, Arc::clone(&house.schemas), []);
     let mut exchanges = BTreeMap::new();
-    for service in ["auth", "queue"] {
+    for service in ["auth", "hooks", "purge-cache", "queue"] {
         let answer = served.answer(&format!("/references/{service}/v1/exchanges.json"));
         let document = Answer::read(answer).await.json;
         assert_eq!(document["serviceName"], service);
@@ -547,6 +547,14 @@ on_both_databases! {
                 call_auth(&house, &auth, verb, path, body).await;
             }
         }
+        let hook: &[&str] = &["group", "hook"];
+        let metadata = json!({"name": "", "description": "", "owner": "a@example.com"});
+        let body = Some(json!({"metadata": metadata, "task": {}}));
+        for (method, body) in [("createHook", &body), ("updateHook", &body), ("removeHook", &None)] {
+            house.call(method, hook, body.clone()).await.granted();
+        }
+        let cache = Some(json!({"cacheName": "cache"}));
+        house.call("purgeCache", &["prov/type"], cache).await.granted();
         let heard = since(&house, before).await;
         let count = |name: &str| heard.iter().filter(|it| it.exchange == name).count();
         assert_eq!(count("task-group-sealed"), 2);
