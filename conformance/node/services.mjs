@@ -1,5 +1,5 @@
-// Every method of the index, the secrets and the purge-cache service that a release of the
-// JavaScript client knows, called with success.
+// Every method of the hooks, the index, the secrets and the purge-cache service that a release of
+// the JavaScript client knows, called with success.
 //
 // Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and NODE_MODULES, the
 // folder the client is installed in. The clients' own tables say which methods there are; one that
@@ -26,6 +26,8 @@ const root = {
 const clientOf = (Service, credentials = root) =>
   new Service({ rootUrl, credentials, retries: 0 });
 const queue = clientOf(taskcluster.Queue);
+const auth = clientOf(taskcluster.Auth);
+const hooks = clientOf(taskcluster.Hooks);
 const index = clientOf(taskcluster.Index);
 const secrets = clientOf(taskcluster.Secrets);
 const purgeCache = clientOf(taskcluster.PurgeCache);
@@ -65,6 +67,65 @@ const runTask = async routes => {
   return taskId;
 };
 
+const group = 'services-js';
+// A hook that is told by its triggers what to say, and makes no task of silence.
+const hook = {
+  metadata: {
+    name: 'a hook',
+    description: 'makes tasks',
+    owner: 'someone@example.com',
+    emailOnError: false,
+  },
+  bindings: [],
+  schedule: [],
+  task: {
+    $if: "payload.say != 'nothing'",
+    then: {
+      taskQueueId: pool,
+      created: { $fromNow: '0 seconds' },
+      deadline: { $fromNow: '1 hour' },
+      payload: { said: '${payload.say}', by: { $eval: 'firedBy' } },
+      metadata: {
+        name: 'hooked',
+        description: 'a task that a hook has made',
+        owner: 'someone@example.com',
+        source: 'https://example.com/source',
+      },
+    },
+  },
+  triggerSchema: {
+    type: 'object',
+    properties: { say: { type: 'string' } },
+    required: ['say'],
+    additionalProperties: false,
+  },
+};
+
+const makeHook = async (hookId, more = {}) => {
+  const definition = { ...hook, ...more };
+  const told = await hooks.createHook(group, hookId, definition);
+  assert.deepEqual(told, { ...definition, hookGroupId: group, hookId });
+  return told;
+};
+
+// Lets a hook create its tasks.
+const allow = hookId =>
+  auth.createRole(`hook-id:${group}/${hookId}`, {
+    description: 'what a hook may do',
+    scopes: [
+      `queue:create-task:lowest:${pool}`,
+      'queue:create-task:project:none',
+      'queue:scheduler-id:-',
+    ],
+  });
+
+// The answer of a trigger names a task that is there.
+const checkTask = async ({ taskId, status }, by, said) => {
+  assert.equal(status.taskId, taskId);
+  assert.deepEqual((await queue.task(taskId)).payload, { said, by });
+  return taskId;
+};
+
 // The same of every service.
 const monitoring = service => ({
   ping: async () => assert.equal((await service.ping()).alive, true),
@@ -77,6 +138,113 @@ const name = 'project/services-js:a key';
 const secret = { token: 's3cr3t', nested: { list: [1, 2.5, null] } };
 
 const calls = {
+  hooks: {
+    ...monitoring(hooks),
+    createHook: async () => {
+      const made = await makeHook('create/one');
+      assert.deepEqual(await hooks.createHook(group, 'create/one', hook), made);
+      const changed = { ...hook, schedule: ['@daily'] };
+      await refused(409, hooks.createHook(group, 'create/one', changed));
+      await refused(400, hooks.createHook(group, 'create/two', made));
+    },
+    updateHook: async () => {
+      await makeHook('update/one');
+      const changed = { ...hook, schedule: ['0 0 3 * * *'] };
+      const told = await hooks.updateHook(group, 'update/one', changed);
+      assert.deepEqual(told, { ...changed, hookGroupId: group, hookId: 'update/one' });
+      await refused(404, hooks.updateHook(group, 'update/none', changed));
+    },
+    hook: async () => {
+      const made = await makeHook('hook/one', { schedule: ['@weekly'] });
+      assert.deepEqual(await hooks.hook(group, 'hook/one'), made);
+      await refused(404, hooks.hook(group, 'hook/none'));
+    },
+    listHookGroups: async () => {
+      await makeHook('groups');
+      assert.ok((await hooks.listHookGroups()).groups.includes(group));
+    },
+    listHooks: async () => {
+      for (const hookId of ['b/x', 'a']) {
+        await hooks.createHook('listed-js', hookId, hook);
+      }
+      const found = await hooks.listHooks('listed-js');
+      assert.deepEqual(found.hooks.map(({ hookId }) => hookId), ['a', 'b/x']);
+      await refused(404, hooks.listHooks('nobody'));
+    },
+    getHookStatus: async () => {
+      await makeHook('status/one', { schedule: ['@yearly'] });
+      await allow('status/one');
+      const fresh = await hooks.getHookStatus(group, 'status/one');
+      assert.deepEqual(fresh.lastFire, { result: 'no-fire' });
+      assert.ok(new Date(fresh.nextScheduledDate) > new Date());
+      const { taskId } = await hooks.triggerHook(group, 'status/one', { say: 'hello' });
+      const { lastFire } = await hooks.getHookStatus(group, 'status/one');
+      assert.deepEqual([lastFire.result, lastFire.taskId], ['success', taskId]);
+    },
+    triggerHook: async () => {
+      await makeHook('trigger/one');
+      await refused(403, hooks.triggerHook(group, 'trigger/one', { say: 'hello' }));
+      await allow('trigger/one');
+      const triggered = await hooks.triggerHook(group, 'trigger/one', { say: 'hello' });
+      await checkTask(triggered, 'triggerHook', 'hello');
+      const declined = await hooks.triggerHook(group, 'trigger/one', { say: 'nothing' });
+      assert.deepEqual(declined, {});
+      await refused(400, hooks.triggerHook(group, 'trigger/one', { say: 1 }));
+      await refused(404, hooks.triggerHook(group, 'trigger/none', { say: 'hello' }));
+    },
+    getTriggerToken: async () => {
+      await makeHook('token/one');
+      const { token } = await hooks.getTriggerToken(group, 'token/one');
+      assert.equal((await hooks.getTriggerToken(group, 'token/one')).token, token);
+      await refused(404, hooks.getTriggerToken(group, 'token/none'));
+    },
+    triggerHookWithToken: async () => {
+      await makeHook('with/token');
+      await allow('with/token');
+      const { token } = await hooks.getTriggerToken(group, 'with/token');
+      const anonymous = clientOf(taskcluster.Hooks, null);
+      const trigger = (given, say) =>
+        anonymous.triggerHookWithToken(group, 'with/token', given, { say });
+      await checkTask(await trigger(token, 'hello'), 'triggerHookWithToken', 'hello');
+      await refused(401, trigger(taskcluster.slugid(), 'hello'));
+    },
+    resetTriggerToken: async () => {
+      await makeHook('reset/one');
+      await allow('reset/one');
+      const { token: old } = await hooks.getTriggerToken(group, 'reset/one');
+      const { token } = await hooks.resetTriggerToken(group, 'reset/one');
+      assert.notEqual(token, old);
+      const trigger = given =>
+        hooks.triggerHookWithToken(group, 'reset/one', given, { say: 'hello' });
+      await refused(401, trigger(old));
+      await checkTask(await trigger(token), 'triggerHookWithToken', 'hello');
+    },
+    listLastFires: async () => {
+      await makeHook('fires/one');
+      await refused(404, hooks.listLastFires(group, 'fires/one'));
+      await refused(403, hooks.triggerHook(group, 'fires/one', { say: 'hello' }));
+      await allow('fires/one');
+      const { taskId } = await hooks.triggerHook(group, 'fires/one', { say: 'hello' });
+      const first = await hooks.listLastFires(group, 'fires/one', { limit: 1 });
+      const { continuationToken } = first;
+      const rest = await hooks.listLastFires(group, 'fires/one', { continuationToken });
+      const [[fired], [failed]] = [first.lastFires, rest.lastFires];
+      const { firedBy, result, taskState, error } = fired;
+      assert.equal(fired.taskId, taskId);
+      assert.deepEqual(
+        { firedBy, result, taskState, error },
+        { firedBy: 'triggerHook', result: 'success', taskState: 'pending', error: '' },
+      );
+      assert.equal(failed.result, 'error');
+      assert.match(failed.error, /InsufficientScopes/);
+      assert.equal(rest.continuationToken, undefined);
+    },
+    removeHook: async () => {
+      await makeHook('remove/one');
+      await hooks.removeHook(group, 'remove/one');
+      await refused(404, hooks.hook(group, 'remove/one'));
+    },
+  },
   index: {
     ...monitoring(index),
     insertTask: async () => {
@@ -170,6 +338,7 @@ const calls = {
 };
 
 const services = {
+  hooks: taskcluster.Hooks,
   index: taskcluster.Index,
   secrets: taskcluster.Secrets,
   purgeCache: taskcluster.PurgeCache,

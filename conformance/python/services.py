@@ -1,5 +1,5 @@
-"""Every method of the index, the secrets and the purge-cache service that a release of the Python
-client knows, called with success, and what they do for each other and for tasks.
+"""Every method of the hooks, the index, the secrets and the purge-cache service that a release of
+the Python client knows, called with success, and what they do for each other and for tasks.
 
 Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN. The clients' own
 tables say which methods there are; one that has no call here fails the run. Prints one line
@@ -15,7 +15,7 @@ if not hasattr(base64, "encodestring"):
 
 import requests  # noqa: E402
 import taskcluster  # noqa: E402
-from taskcluster.exceptions import TaskclusterRestFailure  # noqa: E402
+from taskcluster.exceptions import TaskclusterFailure  # noqa: E402
 
 ROOT_URL = os.environ["TASKCLUSTER_ROOT_URL"]
 ROOT = {
@@ -30,6 +30,8 @@ def client(service, credentials=ROOT):
 
 
 QUEUE = client(taskcluster.Queue)
+AUTH = client(taskcluster.Auth)
+HOOKS = client(taskcluster.Hooks)
 INDEX = client(taskcluster.Index)
 SECRETS = client(taskcluster.Secrets)
 PURGE_CACHE = client(taskcluster.PurgeCache)
@@ -55,7 +57,7 @@ def soon(text="1 hour"):
 def refused(status, call, *args):
     try:
         call(*args)
-    except TaskclusterRestFailure as failure:
+    except TaskclusterFailure as failure:
         equal(failure.status_code, status)
         return failure
     raise AssertionError("it was not refused")
@@ -92,6 +94,262 @@ def run_task(routes, **more):
         worker.createArtifact(made, 0, name, reference)
     worker.reportCompleted(made, 0)
     return made
+
+
+GROUP = "services"
+# What a hook has that says nothing of it.
+NO_PAYLOAD = {"type": "object", "additionalProperties": False}
+
+
+def hook_definition(**more):
+    """A hook that is told by its triggers what to say, and makes no task of silence."""
+    definition = {
+        "metadata": {
+            "name": "a hook",
+            "description": "makes tasks",
+            "owner": "someone@example.com",
+            "emailOnError": False,
+        },
+        "bindings": [],
+        "schedule": [],
+        "task": {
+            "$if": "payload.say != 'nothing'",
+            "then": {
+                "provisionerId": "services",
+                "workerType": "hooked",
+                "created": {"$fromNow": "0 seconds"},
+                "deadline": {"$fromNow": "1 hour"},
+                "payload": {"said": "${payload.say}", "by": {"$eval": "firedBy"}},
+                "metadata": {
+                    "name": "hooked",
+                    "description": "a task that a hook has made",
+                    "owner": "someone@example.com",
+                    "source": "https://example.com/source",
+                },
+            },
+        },
+        "triggerSchema": {
+            "type": "object",
+            "properties": {"say": {"type": "string"}},
+            "required": ["say"],
+            "additionalProperties": False,
+        },
+    }
+    definition.update(more)
+    return definition
+
+
+def make_hook(hook_id, **more):
+    definition = hook_definition(**more)
+    told = HOOKS.createHook(GROUP, hook_id, definition)
+    equal(told, dict(definition, hookGroupId=GROUP, hookId=hook_id))
+    return told
+
+
+def allow(hook_id):
+    """Lets a hook create its tasks."""
+    scopes = [
+        "queue:create-task:lowest:services/hooked",
+        "queue:create-task:project:none",
+        "queue:scheduler-id:-",
+    ]
+    role = {"description": "what a hook may do", "scopes": scopes}
+    AUTH.createRole("hook-id:%s/%s" % (GROUP, hook_id), role)
+
+
+def check_task(triggered, by, said):
+    """The answer of a trigger names a task that is there. Old releases look for its status."""
+    task_id = triggered["status"]["taskId"]
+    equal(triggered["taskId"], task_id)
+    task = QUEUE.task(task_id)
+    equal(task["payload"], {"said": said, "by": by})
+    equal(task["taskGroupId"], task_id)
+    return task_id
+
+
+def hooks_create_hook():
+    made = make_hook("create/one")
+    definition = hook_definition()
+    equal(HOOKS.createHook(GROUP, "create/one", definition), made)
+    equal(HOOKS.createHook(GROUP, "create/one", made), made)
+    changed = hook_definition(schedule=["0 0 3 * * *"])
+    refused(409, HOOKS.createHook, GROUP, "create/one", changed)
+    refused(400, HOOKS.createHook, GROUP, "create/two", made)
+    sometimes = hook_definition(schedule=["sometimes"])
+    refused(400, HOOKS.createHook, GROUP, "create/two", sometimes)
+    metadata = {"name": "least", "description": "", "owner": "someone@example.com"}
+    least = {"metadata": metadata, "task": {}}
+    for _ in range(2):
+        told = HOOKS.createHook(GROUP, "create/least", least)
+        equal((told["bindings"], told["schedule"]), ([], []))
+        equal(told["triggerSchema"], NO_PAYLOAD)
+        equal(told["metadata"]["emailOnError"], True)
+
+
+def hooks_update_hook():
+    bindings = [
+        {"exchange": "exchange/taskcluster-queue/v1/task-failed", "routingKeyPattern": "primary.#"}
+    ]
+    make_hook("update", bindings=bindings, schedule=["0 0 3 * * *"])
+    definition = hook_definition()
+    definition["metadata"]["description"] = "makes other tasks"
+    del definition["bindings"], definition["schedule"], definition["triggerSchema"]
+    told = HOOKS.updateHook(GROUP, "update", definition)
+    expected = dict(
+        definition,
+        hookGroupId=GROUP,
+        hookId="update",
+        bindings=bindings,
+        schedule=[],
+        triggerSchema=NO_PAYLOAD,
+    )
+    equal(told, expected)
+    equal(HOOKS.hook(GROUP, "update"), expected)
+    refused(404, HOOKS.updateHook, GROUP, "update/none", definition)
+
+
+def hooks_hook():
+    made = make_hook("hook/one", schedule=["0 0 3 * * *", "@weekly"])
+    equal(HOOKS.hook(GROUP, "hook/one"), made)
+    refused(404, HOOKS.hook, GROUP, "hook/none")
+
+
+def hooks_list_hook_groups():
+    make_hook("groups")
+    HOOKS.createHook("another-group", "hook", hook_definition())
+    groups = HOOKS.listHookGroups()["groups"]
+    assert {GROUP, "another-group"} <= set(groups), groups
+    equal(groups, sorted(set(groups)))
+
+
+def hooks_list_hooks():
+    for hook_id in ["b/x", "a", "b"]:
+        HOOKS.createHook("listed", hook_id, hook_definition())
+    found = HOOKS.listHooks("listed")["hooks"]
+    equal([hook["hookId"] for hook in found], ["a", "b", "b/x"])
+    equal(found[0], dict(hook_definition(), hookGroupId="listed", hookId="a"))
+    refused(404, HOOKS.listHooks, "nobody")
+
+
+def hooks_get_hook_status():
+    make_hook("status")
+    equal(HOOKS.getHookStatus(GROUP, "status"), {"lastFire": {"result": "no-fire"}})
+    refused(403, HOOKS.triggerHook, GROUP, "status", {"say": "hello"})
+    last = HOOKS.getHookStatus(GROUP, "status")["lastFire"]
+    equal(last["result"], "error")
+    equal(type(last["error"]), dict)
+    allow("status")
+    task_id = check_task(
+        HOOKS.triggerHook(GROUP, "status", {"say": "hello"}), "triggerHook", "hello"
+    )
+    last = HOOKS.getHookStatus(GROUP, "status")["lastFire"]
+    equal((last["result"], last["taskId"]), ("success", task_id))
+    make_hook("status/scheduled", schedule=["@yearly"])
+    status = HOOKS.getHookStatus(GROUP, "status/scheduled")
+    equal(status["lastFire"], {"result": "no-fire"})
+    assert soon("0 seconds") < status["nextScheduledDate"], status
+    assert status["nextScheduledDate"].endswith("-01-01T00:00:00.000Z"), status
+    refused(404, HOOKS.getHookStatus, GROUP, "status/none")
+
+
+def hooks_trigger_hook():
+    make_hook("trigger/one")
+    allow("trigger/one")
+    triggered = HOOKS.triggerHook(GROUP, "trigger/one", {"say": "hello"})
+    check_task(triggered, "triggerHook", "hello")
+    equal(HOOKS.triggerHook(GROUP, "trigger/one", {"say": "nothing"}), {})
+    refused(400, HOOKS.triggerHook, GROUP, "trigger/one", {"say": 1})
+    refused(400, HOOKS.triggerHook, GROUP, "trigger/one", {})
+    refused(404, HOOKS.triggerHook, GROUP, "trigger/none", {"say": "hello"})
+    make_hook("trigger/not-allowed")
+    refusal = refused(403, HOOKS.triggerHook, GROUP, "trigger/not-allowed", {"say": "hello"})
+    equal(refusal.body["code"], "InsufficientScopes")
+
+
+def hooks_get_trigger_token():
+    make_hook("token")
+    token = HOOKS.getTriggerToken(GROUP, "token")["token"]
+    equal(HOOKS.getTriggerToken(GROUP, "token")["token"], token)
+    HOOKS.updateHook(GROUP, "token", hook_definition(schedule=["@daily"]))
+    equal(HOOKS.getTriggerToken(GROUP, "token")["token"], token)
+    refused(404, HOOKS.getTriggerToken, GROUP, "token/none")
+
+
+def hooks_trigger_hook_with_token():
+    make_hook("with/token")
+    allow("with/token")
+    token = HOOKS.getTriggerToken(GROUP, "with/token")["token"]
+    trigger = HOOKS.triggerHookWithToken
+    triggered = trigger(GROUP, "with/token", token, {"say": "hello"})
+    check_task(triggered, "triggerHookWithToken", "hello")
+    # What senders of webhooks do, who know nothing but an address.
+    url = ROOT_URL + "/api/hooks/v1/hooks/services/with%2Ftoken/trigger/" + token
+    answer = requests.post(url, json={"say": "bye"})
+    equal(answer.status_code, 200)
+    check_task(answer.json(), "triggerHookWithToken", "bye")
+    equal(trigger(GROUP, "with/token", token, {"say": "nothing"}), {})
+    refused(400, trigger, GROUP, "with/token", token, {"say": 1})
+    refused(401, trigger, GROUP, "with/token", slug(), {"say": "hello"})
+    refused(404, trigger, GROUP, "with/none", token, {"say": "hello"})
+
+
+def hooks_reset_trigger_token():
+    make_hook("reset")
+    allow("reset")
+    old = HOOKS.getTriggerToken(GROUP, "reset")["token"]
+    new = HOOKS.resetTriggerToken(GROUP, "reset")["token"]
+    assert new != old, new
+    equal(HOOKS.getTriggerToken(GROUP, "reset")["token"], new)
+    refused(401, HOOKS.triggerHookWithToken, GROUP, "reset", old, {"say": "hello"})
+    triggered = HOOKS.triggerHookWithToken(GROUP, "reset", new, {"say": "hello"})
+    check_task(triggered, "triggerHookWithToken", "hello")
+    refused(404, HOOKS.resetTriggerToken, GROUP, "reset/none")
+
+
+def hooks_list_last_fires():
+    make_hook("fires")
+    refused(404, HOOKS.listLastFires, GROUP, "fires")
+    refused(403, HOOKS.triggerHook, GROUP, "fires", {"say": "hello"})
+    allow("fires")
+    task_id = HOOKS.triggerHook(GROUP, "fires", {"say": "hello"})["status"]["taskId"]
+    token = HOOKS.getTriggerToken(GROUP, "fires")["token"]
+    HOOKS.triggerHookWithToken(GROUP, "fires", token, {"say": "hello"})
+    HOOKS.triggerHook(GROUP, "fires", {"say": "nothing"})
+    fires = HOOKS.listLastFires(GROUP, "fires")["lastFires"]
+    by_token, by_call, failed = fires
+    equal((by_token["firedBy"], by_token["result"]), ("triggerHookWithToken", "success"))
+    expected = {
+        "hookGroupId": GROUP,
+        "hookId": "fires",
+        "firedBy": "triggerHook",
+        "taskId": task_id,
+        "taskCreateTime": by_call["taskCreateTime"],
+        "result": "success",
+        "taskState": "pending",
+        "error": "",
+    }
+    equal(by_call, expected)
+    equal((failed["result"], failed["taskState"]), ("error", "unknown"))
+    assert "InsufficientScopes" in failed["error"], failed
+    # Since release 46 of the services they come in pages.
+    if HOOKS.funcinfo["listLastFires"].get("query"):
+        pages = []
+        HOOKS.listLastFires(
+            GROUP,
+            "fires",
+            query={"limit": 2},
+            paginationHandler=lambda page: pages.append(page["lastFires"]),
+        )
+        equal(pages, [fires[:2], fires[2:]])
+
+
+def hooks_remove_hook():
+    make_hook("remove/me")
+    for _ in range(2):
+        HOOKS.removeHook(GROUP, "remove/me")
+    refused(404, HOOKS.hook, GROUP, "remove/me")
+    ids = [hook["hookId"] for hook in HOOKS.listHooks(GROUP)["hooks"]]
+    assert "remove/me" not in ids, ids
 
 
 def entry(task_id, rank=0):
@@ -245,7 +503,12 @@ def snake(method):
 
 
 def main():
-    for name, service in [("index", INDEX), ("secrets", SECRETS), ("purge_cache", PURGE_CACHE)]:
+    for name, service in [
+        ("hooks", HOOKS),
+        ("index", INDEX),
+        ("secrets", SECRETS),
+        ("purge_cache", PURGE_CACHE),
+    ]:
         for method in sorted(service.funcinfo):
             if method in MONITORING:
                 MONITORING[method](service)

@@ -1,5 +1,5 @@
-//! The official Rust client: the index, the secrets and the purge-cache service, every method of
-//! them once.
+//! The official Rust client: the hooks, the index, the secrets and the purge-cache service, every
+//! method of them once.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +11,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use taskcluster::{
-    ClientBuilder, Credentials, Index, PurgeCache, Queue, Retry, Secrets, err_status_code,
+    Auth, ClientBuilder, Credentials, Hooks, Index, PurgeCache, Queue, Retry, Secrets,
+    err_status_code,
 };
 use taskyard_conformance::made::{after, slug};
 use taskyard_conformance::{Database, ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server};
@@ -149,11 +150,121 @@ async fn purges_caches(server: &Server) {
     eprintln!("ok purge-cache");
 }
 
+/// A hook that is told by its triggers what to say, and makes no task of silence.
+fn hook() -> Value {
+    json!({
+        "metadata": {"name": "a hook", "description": "makes tasks",
+            "owner": "someone@example.com", "emailOnError": false},
+        "bindings": [], "schedule": [],
+        "task": {
+            "$if": "payload.say != 'nothing'",
+            "then": {
+                "taskQueueId": POOL, "created": {"$fromNow": "0 seconds"},
+                "deadline": {"$fromNow": "1 hour"}, "payload": {"said": "${payload.say}"},
+                "metadata": {"name": "hooked", "description": "a task that a hook has made",
+                    "owner": "someone@example.com", "source": "https://example.com/source"},
+            },
+        },
+        "triggerSchema": {"type": "object", "properties": {"say": {"type": "string"}},
+            "required": ["say"], "additionalProperties": false},
+    })
+}
+
+/// The hook as the service shows it.
+fn named(mut definition: Value, group: &str, id: &str) -> Value {
+    definition["hookGroupId"] = group.into();
+    definition["hookId"] = id.into();
+    definition
+}
+
+async fn keeps_hooks(server: &Server) {
+    let hooks = Hooks::new(builder(server)).unwrap();
+    let (group, id) = ("services-rust", "nightly/main");
+    let made = hooks.createHook(group, id, &hook()).await.unwrap();
+    assert_eq!(made, named(hook(), group, id));
+    assert_eq!(hooks.createHook(group, id, &hook()).await.unwrap(), made);
+    let mut changed = hook();
+    changed["schedule"] = json!(["@yearly"]);
+    refused(409, hooks.createHook(group, id, &changed).await);
+    let told = hooks.updateHook(group, id, &changed).await.unwrap();
+    assert_eq!(told, named(changed.clone(), group, id));
+    assert_eq!(hooks.hook(group, id).await.unwrap(), told);
+    let groups = hooks.listHookGroups().await.unwrap();
+    assert_eq!(groups["groups"], json!([group]));
+    let listed = hooks.listHooks(group).await.unwrap();
+    assert_eq!(listed["hooks"], json!([told]));
+    hooks.removeHook(group, id).await.unwrap();
+    refused(404, hooks.hook(group, id).await);
+    refused(404, hooks.updateHook(group, id, &changed).await);
+    refused(404, hooks.listHooks(group).await);
+    hooks.ping().await.unwrap();
+    hooks.lbheartbeat().await.unwrap();
+    hooks.heartbeat().await.unwrap();
+    hooks.version().await.unwrap();
+}
+
+async fn fires_hooks(server: &Server) {
+    let hooks = Hooks::new(builder(server)).unwrap();
+    let (group, id) = ("services-rust", "fires/one");
+    hooks.createHook(group, id, &hook()).await.unwrap();
+    let status = hooks.getHookStatus(group, id).await.unwrap();
+    assert_eq!(status, json!({"lastFire": {"result": "no-fire"}}));
+    let hello = json!({"say": "hello"});
+    refused(403, hooks.triggerHook(group, id, &hello).await);
+    let create = format!("queue:create-task:lowest:{POOL}");
+    let scopes = [
+        &create,
+        "queue:create-task:project:none",
+        "queue:scheduler-id:-",
+    ];
+    let role = json!({"description": "what a hook may do", "scopes": scopes});
+    let auth = Auth::new(builder(server)).unwrap();
+    let role_id = format!("hook-id:{group}/{id}");
+    auth.createRole(&role_id, &role).await.unwrap();
+
+    let triggered = hooks.triggerHook(group, id, &hello).await.unwrap();
+    let queue = Queue::new(builder(server)).unwrap();
+    let task = queue.task(triggered["taskId"].as_str().unwrap());
+    assert_eq!(task.await.unwrap()["payload"], json!({"said": "hello"}));
+    let silence = json!({"say": "nothing"});
+    let declined = hooks.triggerHook(group, id, &silence).await.unwrap();
+    assert_eq!(declined, json!({}));
+    refused(400, hooks.triggerHook(group, id, &json!({"say": 1})).await);
+
+    let text = |answer: Value| answer["token"].as_str().unwrap().to_owned();
+    let old = text(hooks.getTriggerToken(group, id).await.unwrap());
+    let new = text(hooks.resetTriggerToken(group, id).await.unwrap());
+    let late = hooks.triggerHookWithToken(group, id, &old, &hello).await;
+    refused(401, late);
+    let fired = hooks.triggerHookWithToken(group, id, &new, &hello).await;
+    let last = fired.unwrap()["taskId"].clone();
+    let status = hooks.getHookStatus(group, id).await.unwrap();
+    assert_eq!(
+        (&status["lastFire"]["result"], &status["lastFire"]["taskId"]),
+        (&json!("success"), &last)
+    );
+    let fires = hooks.listLastFires(group, id, None, None).await.unwrap();
+    assert_eq!(fires["lastFires"][0]["taskId"], last);
+    assert_eq!(
+        column(&fires, "lastFires", "firedBy"),
+        ["triggerHookWithToken", "triggerHook", "triggerHook"]
+    );
+    assert_eq!(
+        column(&fires, "lastFires", "result"),
+        ["success", "success", "error"]
+    );
+    hooks.removeHook(group, id).await.unwrap();
+    refused(404, hooks.listLastFires(group, id, None, None).await);
+    eprintln!("ok hooks");
+}
+
 /// The runtime is the scenario's alone: starting and stopping the server blocks.
 fn run(database: Database) {
     let server = Server::start(database).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
+        keeps_hooks(&server).await;
+        fires_hooks(&server).await;
         finds_tasks(&server).await;
         keeps_secrets(&server).await;
         purges_caches(&server).await;

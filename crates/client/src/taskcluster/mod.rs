@@ -5,6 +5,7 @@ mod auth;
 mod claim;
 mod events;
 pub mod exchange;
+mod hooks;
 mod index;
 mod object;
 mod page;
@@ -24,6 +25,10 @@ pub use events::{EventMessage, Events, Heard, Subscription};
 pub use exchange::{
     AuthEvents, AwsProvisionerEvents, Binding, Exchange, GithubEvents, HooksEvents, NotifyEvents,
     PurgeCacheEvents, QueueEvents, TreeherderEvents, WorkerManagerEvents,
+};
+pub use hooks::{
+    FireResult, FiredBy, Hook, HookDefinition, HookFire, HookFiresPage, HookMetadata, HookStatus,
+    Hooks, LastFire,
 };
 pub use index::{Index, IndexedTask, IndexedTasksPage, Namespace, NamespacesPage, NewIndexedTask};
 pub use object::{NewUpload, Object, ObjectInfo};

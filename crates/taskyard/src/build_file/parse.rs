@@ -68,8 +68,9 @@ fn mistake(error: &Error) -> Mistake {
             None => at("this key stands here a second time".to_owned()),
         }
         .hint("remove one of the two, or rename it"),
-        Error::Eof { .. } => at("the file is empty".to_owned())
-            .hint("write at least one task or step; `--help` explains the file"),
+        Error::Eof { .. } => {
+            at("the file is empty".to_owned()).hint("`--help` explains what belongs into it")
+        }
         Error::MultipleDocuments { .. } => {
             at("a second YAML document begins here".to_owned()).hint("the file is one document")
         }

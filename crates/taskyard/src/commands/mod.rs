@@ -3,7 +3,9 @@
 pub(crate) mod access;
 pub(crate) mod cloudtasks;
 pub(crate) mod events;
+pub(crate) mod hooks;
 pub(crate) mod index;
+mod input;
 mod lines;
 pub(crate) mod purge_cache;
 pub(crate) mod run;
@@ -28,6 +30,8 @@ pub(crate) enum Command {
     Cloudtasks(Box<cloudtasks::Args>),
     /// Follow what happens to tasks, clients and roles
     Events(Box<events::Args>),
+    /// Look at hooks, which make tasks by themselves; change them and fire them
+    Hooks(Box<hooks::Args>),
     /// Find tasks by their paths in the index, and put them there
     Index(Box<index::Args>),
     /// Ask workers to forget caches
@@ -54,6 +58,7 @@ pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Access(args) => Box::pin(access::execute(*args)).await,
         Command::Cloudtasks(args) => Box::pin(cloudtasks::execute(*args)).await,
         Command::Events(args) => Box::pin(events::execute(*args)).await,
+        Command::Hooks(args) => Box::pin(hooks::execute(*args)).await,
         Command::Index(args) => Box::pin(index::execute(*args)).await,
         Command::PurgeCache(args) => Box::pin(purge_cache::execute(*args)).await,
         Command::Run(args) => Box::pin(run::execute(*args)).await,

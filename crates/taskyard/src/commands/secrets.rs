@@ -9,6 +9,7 @@ use serde_json::Value;
 use taskyard_client::taskcluster::{Secret, Secrets};
 
 use super::access::moment;
+use super::input::text_of;
 use super::lines::print;
 use super::target::{Target, credentials};
 
@@ -70,13 +71,7 @@ pub(crate) async fn execute(args: Args) -> anyhow::Result<ExitCode> {
             file,
             expires,
         } => {
-            let text = if let Some(file) = &file {
-                std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read {}", file.display()))?
-            } else {
-                std::io::read_to_string(std::io::stdin().lock())
-                    .context("cannot read the secret from standard input")?
-            };
+            let text = text_of(file.as_deref())?;
             // What is wrong with it is told without it.
             let secret = serde_json::from_str(&text).unwrap_or(Value::Null);
             ensure!(

@@ -11,6 +11,7 @@ mod access;
 mod cloudtasks;
 mod ended;
 mod events;
+mod hooks;
 mod house;
 mod run;
 mod server;
