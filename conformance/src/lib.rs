@@ -6,12 +6,14 @@
 
 mod database;
 pub mod made;
+mod mail_server;
 mod script;
 mod server;
 mod stand_ins;
 mod surroundings;
 
 pub use database::Database;
+pub use mail_server::MailServer;
 pub use script::Script;
 pub use server::{ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server};
 pub use stand_ins::StandIns;

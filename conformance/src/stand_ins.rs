@@ -43,8 +43,9 @@ pub struct StandIns {
     _folder: TempDir,
 }
 
+/// A process that ends with this.
 #[derive(Debug)]
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl StandIns {
     /// Starts both on free loopback ports and waits until they answer.
@@ -151,7 +152,7 @@ fn azurite(folder: &TempDir) -> Result<(Process, String, String)> {
 }
 
 /// The lines of a process's output, which is read to its end so that the process never waits.
-fn lines(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+pub(crate) fn lines(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

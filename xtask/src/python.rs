@@ -34,7 +34,7 @@ const RELEASES: [Release; 5] = [
         name: "cloudtasks",
         variable: "TASKYARD_TEST_PYTHON_CLOUDTASKS",
     },
-    // The client 19.0.0 with moto and the libraries of AWS and Azure.
+    // The client 19.0.0 with moto, the libraries of AWS and Azure, and a mail server.
     Release {
         name: "stand-ins",
         variable: "TASKYARD_TEST_PYTHON_STAND_INS",
