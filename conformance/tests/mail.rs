@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use taskyard_conformance::MailServer;
+use taskcluster::{ClientBuilder, Credentials, Notify};
+use taskyard_conformance::{Database, MailServer, ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID, Server};
 use taskyard_mail::{Link, Mail, MailError, Mailer, Template};
 
 const SENDER: &str = "Prüfer & Söhne <server@example.com>";
@@ -83,4 +84,51 @@ async fn a_mail_server_says_what_it_does_not_take() -> Result<()> {
     let refused = Mailer::new(&url, SENDER)?.send(&mail()).await;
     ensure!(refused.is_err_and(|error| !error.is_temporary()));
     Ok(())
+}
+
+#[tokio::test]
+async fn the_server_sends_what_its_clients_ask_for() -> Result<()> {
+    let mails = MailServer::start()?;
+    let url = mails.url();
+    let variables = [
+        ("TASKYARD_NOTIFY_SMTP_URL", url.as_str()),
+        ("TASKYARD_NOTIFY_SENDER", "Tasks <server@example.com>"),
+    ];
+    let server = Server::start_with(Database::sqlite(), "", &variables)?;
+    let credentials = Credentials::new(ROOT_CLIENT_ID, ROOT_ACCESS_TOKEN);
+    let client = ClientBuilder::new(server.root_url()).credentials(credentials);
+    let notify = Notify::new(client)?;
+    notify
+        .email(&json!({
+            "address": "user@example.com", "subject": "hello", "content": "**world**",
+            "replyTo": "owner@example.com",
+        }))
+        .await?;
+    let seen: Value = serde_json::from_str(&mails.mail()?)?;
+    assert_eq!(
+        seen["envelope"],
+        json!(["server@example.com", "user@example.com"])
+    );
+    assert_eq!(seen["headers"]["Subject"], "hello");
+    assert_eq!(seen["headers"]["Reply-To"], "owner@example.com");
+    assert!(
+        seen["parts"][1].to_string().contains("<strong>world"),
+        "{seen}"
+    );
+    // A domain that the mail server does not take: whoever asks for it hears so.
+    let refused = notify
+        .email(&json!({"address": "user@elsewhere.test", "subject": "x", "content": "x"}))
+        .await;
+    let refused = refused.err().map(|error| format!("{error:?}"));
+    ensure!(
+        refused
+            .as_deref()
+            .is_some_and(|error| error.contains("refused with 5")),
+        "{refused:?}"
+    );
+    ensure!(
+        !server.log().contains("pass word"),
+        "the log has a password"
+    );
+    server.stop()
 }

@@ -31,6 +31,8 @@ pub(crate) enum Code {
     ResourceExpired,
     /// No way to get an object that both sides know.
     NoMatchingMethod,
+    /// Nothing is sent to this address.
+    DenylistedAddress,
     InputTooLarge,
     /// A service outside lets us do no more for now.
     TooManyRequests,
@@ -52,6 +54,7 @@ impl Code {
             Code::RequestConflict => "RequestConflict",
             Code::ResourceExpired => "ResourceExpired",
             Code::NoMatchingMethod => "NoMatchingMethod",
+            Code::DenylistedAddress => "DenylistedAddress",
             Code::InputTooLarge => "InputTooLarge",
             Code::TooManyRequests => "TooManyRequests",
             Code::InternalServerError => "InternalServerError",
@@ -64,7 +67,8 @@ impl Code {
             Code::MalformedPayload
             | Code::InvalidRequestArguments
             | Code::InputValidationError
-            | Code::InputError => StatusCode::BAD_REQUEST,
+            | Code::InputError
+            | Code::DenylistedAddress => StatusCode::BAD_REQUEST,
             Code::AuthenticationFailed => StatusCode::UNAUTHORIZED,
             Code::InsufficientScopes => StatusCode::FORBIDDEN,
             Code::ResourceNotFound => StatusCode::NOT_FOUND,

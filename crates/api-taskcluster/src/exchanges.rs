@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use taskyard_events::{Exchange, Translate, Translators, Word};
 
-use crate::{auth, hooks, purge_cache, queue};
+use crate::{auth, hooks, notify, purge_cache, queue};
 
 /// The exchanges of one service.
 #[derive(Debug, Clone, Copy)]
@@ -18,9 +18,10 @@ pub(crate) struct Exchanges {
 }
 
 /// Of every service that publishes.
-pub(crate) const ALL: [Exchanges; 4] = [
+pub(crate) const ALL: [Exchanges; 5] = [
     auth::EXCHANGES,
     hooks::EXCHANGES,
+    notify::EXCHANGES,
     purge_cache::EXCHANGES,
     queue::EXCHANGES,
 ];
@@ -48,7 +49,6 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
             "taskcluster-yml-update",
         ],
     ),
-    ("notify", &["notification", "irc-request"]),
     ("treeherder", &["jobs"]),
     (
         "worker-manager",
@@ -88,9 +88,10 @@ pub fn exchange_names() -> Vec<String> {
 
 /// What makes messages of the events of all services.
 pub fn translators() -> Translators {
-    let all: [Arc<dyn Translate>; 4] = [
+    let all: [Arc<dyn Translate>; 5] = [
         Arc::new(auth::AuthMessages::default()),
         Arc::new(hooks::HookMessages::default()),
+        Arc::new(notify::NotifyMessages::default()),
         Arc::new(purge_cache::PurgeCacheMessages::default()),
         Arc::new(queue::QueueMessages::default()),
     ];

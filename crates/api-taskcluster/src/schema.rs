@@ -60,6 +60,9 @@ static DOCUMENTS: &[(&str, &str)] = embedded! {
     "index/v1":
         "indexed-task-response" "insert-task-request" "list-namespaces-request"
         "list-namespaces-response" "list-tasks-at-index" "list-tasks-response";
+    "notify/v1":
+        "email-request" "irc-request" "matrix-request" "notification-address"
+        "notification-address-list" "notification-message" "pulse-request" "slack-request";
     "object/v1":
         "create-upload-request" "create-upload-response" "download-method-geturl"
         "download-method-simple" "download-object-request" "download-object-response"

@@ -18,6 +18,7 @@ use taskyard_access::{Directory, Sealer};
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
 use taskyard_api_taskcluster::hooks::{Firing, Hooks};
 use taskyard_api_taskcluster::index::Index;
+use taskyard_api_taskcluster::notify::{Notifier, Notify, Sinks};
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{self, Files, Queue};
@@ -81,12 +82,15 @@ async fn references() -> BTreeMap<&'static str, Value> {
     let store = parts.store.clone();
     let queue = Arc::new(Queue::service(parts, context.clone()));
     let (clock, directory) = (context.clock.clone(), Arc::clone(&context.directory));
-    let firing = Firing::new(store, clock, directory, Arc::clone(&queue));
+    let notifier = Notifier::new(store, clock, Sinks::default(), "https://tc.example.com");
+    let notify = Notify::service(Arc::clone(&notifier), context.clone());
+    let firing = Firing::new(directory, Arc::clone(&queue), notifier);
     let hooks = Hooks::service(Arc::new(firing), hook_sealer, context);
     BTreeMap::from([
         ("auth", auth),
         ("hooks", hooks.reference()),
         ("index", index.reference()),
+        ("notify", notify.reference()),
         ("object", objects.reference()),
         ("purge-cache", purge_cache.reference()),
         ("queue", queue.reference()),
@@ -142,6 +146,7 @@ async fn every_service_is_what_its_clients_know() {
         ("auth", include_str!("facts/auth.json")),
         ("hooks", include_str!("facts/hooks.json")),
         ("index", include_str!("facts/index.json")),
+        ("notify", include_str!("facts/notify.json")),
         ("object", include_str!("facts/object.json")),
         ("purge-cache", include_str!("facts/purge-cache.json")),
         ("queue", include_str!("facts/queue.json")),
@@ -175,8 +180,8 @@ async fn every_schema_that_a_reference_names_is_served_with_the_manifest() {
         let path = url.as_str().unwrap().strip_prefix(root).unwrap();
         assert_eq!(served.answer(path).status(), 200, "{path}");
     }
-    // A list of methods for each service, and one of exchanges for the three that publish.
-    assert_eq!(manifest["references"].as_array().unwrap().len(), 9);
+    // A list of methods for each service, and one of exchanges for the five that publish.
+    assert_eq!(manifest["references"].as_array().unwrap().len(), 8 + 5);
     everything_is_in_one_document(&served, &manifest, root).await;
 }
 

@@ -15,7 +15,8 @@
 //!   their own; [`content`]: which stored bytes belong to which of them.
 //! - [`index`]: tasks by names that somebody gave them. [`cache_purge`]: what workers are asked to
 //!   forget.
-//! - [`hook`]: templates of tasks, and when they fire.
+//! - [`hook`]: templates of tasks, and when they fire. [`notification`]: mails and the like, until they
+//!   are sent.
 //! - [`cloud`]: queues that send their tasks to a handler, or lend them to whoever asks.
 //! - [`timer`]: what happens by itself when its time comes.
 
@@ -30,6 +31,7 @@ pub mod group;
 pub mod hook;
 pub mod index;
 pub mod lease;
+pub mod notification;
 pub mod object;
 pub mod reservation;
 mod schema;

@@ -17,6 +17,7 @@ pub const MIGRATIONS: &[Migration] = &[
     crate::index::TABLES,
     crate::cache_purge::TABLES,
     crate::hook::TABLES,
+    crate::notification::TABLES,
 ];
 
 const LEAVING: Migration = Migration {

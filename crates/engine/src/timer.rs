@@ -21,6 +21,7 @@ use crate::group;
 use crate::hook;
 use crate::index;
 use crate::lease::{self, Queue};
+use crate::notification;
 use crate::object;
 use crate::reservation;
 use crate::task;
@@ -331,7 +332,8 @@ impl Timer {
                 .write(key, move |tx| {
                     Ok(index::expire(tx, by, PORTION)?
                         | cache_purge::expire(tx, by, PORTION)?
-                        | hook::expire(tx, now, PORTION)?)
+                        | hook::expire(tx, now, PORTION)?
+                        | notification::expire(tx, now, PORTION)?)
                 })
                 .await?;
         if !more {

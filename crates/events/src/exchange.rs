@@ -178,6 +178,14 @@ impl Word {
         }
     }
 
+    /// Words that every message has.
+    pub const fn several(name: &'static str, longest: usize, summary: &'static str) -> Self {
+        Word {
+            multiple: true,
+            ..Word::required(name, longest, summary)
+        }
+    }
+
     /// Room at the end for words that later releases may add.
     pub const fn reserved(longest: usize) -> Self {
         Word {

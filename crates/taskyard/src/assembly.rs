@@ -12,6 +12,7 @@ use taskyard_api_taskcluster::auth::{self, Auth};
 use taskyard_api_taskcluster::events::{Events, Guest, Pace};
 use taskyard_api_taskcluster::hooks::{self, Firing, Hooks, Listener};
 use taskyard_api_taskcluster::index::Index;
+use taskyard_api_taskcluster::notify::{self, Notifier, Observer};
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{self, BuiltIn, Files, Queue};
@@ -59,6 +60,10 @@ const APIS: &[Api] = &[
     Api {
         prefix: "/api/index/",
         name: "index",
+    },
+    Api {
+        prefix: "/api/notify/",
+        name: "notify",
     },
     Api {
         prefix: "/api/object/",
@@ -190,17 +195,19 @@ pub(crate) async fn assemble(
     background.run(secrets::upkeep(kept, clock.clone()));
     let purge_cache = Arc::new(PurgeCache::service(store.clone(), context.clone()));
     let queue = Arc::new(Queue::service(parts, context.clone()));
+    let sinks = config.notify.sinks();
+    let notifier = Notifier::new(store.clone(), clock.clone(), sinks, root_url);
+    let observer = Observer::new(Arc::clone(&notifier), all_translators(), node(config));
+    background.run(notify::deliver(Arc::clone(&notifier)));
+    background.run_until(|stop| observer.run(stop));
+    let notify = notify::Notify::service(Arc::clone(&notifier), context.clone());
+    let notify = Arc::new(notify);
     let firing = Arc::new(Firing::new(
-        store.clone(),
-        clock.clone(),
         Arc::clone(&directory),
         Arc::clone(&queue),
+        notifier,
     ));
-    let listener = Listener {
-        firing: Arc::clone(&firing),
-        translators: all_translators(),
-        node: node(config),
-    };
+    let listener = Listener::new(Arc::clone(&firing), all_translators(), node(config));
     background.run(hooks::schedule(Arc::clone(&firing)));
     background.run_until(|stop| listener.run(stop));
     let hooks = Arc::new(Hooks::service(firing, Arc::clone(&sealer), context));
@@ -211,6 +218,7 @@ pub(crate) async fn assemble(
             ("auth", auth.reference()),
             ("hooks", hooks.reference()),
             ("index", index.reference()),
+            ("notify", notify.reference()),
             ("object", object.reference()),
             ("purge-cache", purge_cache.reference()),
             ("queue", queue.reference()),
@@ -285,6 +293,7 @@ pub(crate) async fn assemble(
         events,
         hooks,
         index,
+        notify,
         object,
         purge_cache,
         queue,

@@ -8,6 +8,7 @@ mod artifacts;
 mod cloud;
 mod error;
 mod guarded;
+mod notify;
 mod outgoing;
 mod section;
 mod sources;
@@ -27,6 +28,7 @@ use taskyard_events::retention::Retention;
 
 pub(crate) use self::cloud::{Cloud, CloudFlags};
 pub(crate) use self::error::Error;
+pub(crate) use self::notify::Notify;
 pub(crate) use self::outgoing::{Outgoing, OutgoingFlags};
 use self::sources::Sources;
 pub(crate) use self::standing::Standing;
@@ -75,6 +77,12 @@ const KEYS: &[&str] = &[
     "webhooktunnel-url",
     "webhooktunnel-secret",
     "websocktunnel-secret",
+    "notify-smtp-url",
+    "notify-sender",
+    "notify-matrix-url",
+    "notify-matrix-token",
+    "notify-slack-token",
+    "notify-slack-url",
     "artifacts-folder",
     "artifacts-bucket",
     "artifacts-prefix",
@@ -94,9 +102,12 @@ const TASKSTORE_PORT: u16 = 8048;
 const EVENTS: &str = "a whole number from 1000 to 1000000000";
 
 /// Keys whose values never appear in a message.
-const SECRET_KEYS: [&str; 7] = [
+const SECRET_KEYS: [&str; 10] = [
     "amqp-url",
     "database-url",
+    "notify-smtp-url",
+    "notify-matrix-token",
+    "notify-slack-token",
     "root-access-token",
     "statsum-secret",
     "webhooktunnel-secret",
@@ -254,6 +265,7 @@ pub(crate) struct ServeConfig {
     /// The services outside that tokens can be had for. Their settings have no flags, because
     /// other users of the machine can read command lines.
     pub(crate) guarded: taskyard_api_taskcluster::auth::Guarded,
+    pub(crate) notify: Notify,
     /// Whose `X-Forwarded-Port` and `X-Forwarded-Proto` are believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Clients and roles that are always there.
@@ -452,6 +464,7 @@ impl ServeConfig {
             )?,
             secret_key_file: sources.optional("secret-key-file", "a file", value::folder)?,
             guarded: guarded::from_sources(sources)?,
+            notify: notify::from_sources(sources)?,
             trusted_proxies: sources
                 .optional(
                     "trusted-proxies",

@@ -13,6 +13,7 @@ use taskyard_api_taskcluster::auth::Auth;
 use taskyard_api_taskcluster::events::Events;
 use taskyard_api_taskcluster::hooks::Hooks;
 use taskyard_api_taskcluster::index::Index;
+use taskyard_api_taskcluster::notify::Notify;
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{Queue, Transfers};
@@ -28,6 +29,7 @@ pub(crate) struct Doors {
     pub(crate) events: Events,
     pub(crate) hooks: Arc<Service<Hooks>>,
     pub(crate) index: Arc<Service<Index>>,
+    pub(crate) notify: Arc<Service<Notify>>,
     pub(crate) object: Arc<Service<Objects>>,
     pub(crate) purge_cache: Arc<Service<PurgeCache>>,
     pub(crate) queue: Arc<Service<Queue>>,
@@ -48,6 +50,7 @@ pub(crate) struct Alone(pub(crate) Taskstore);
 const AUTH: &str = "/api/auth/v1";
 const HOOKS: &str = "/api/hooks/v1";
 const INDEX: &str = "/api/index/v1";
+const NOTIFY: &str = "/api/notify/v1";
 const OBJECT: &str = "/api/object/v1";
 const PURGE_CACHE: &str = "/api/purge-cache/v1";
 const QUEUE: &str = "/api/queue/v1";
@@ -71,6 +74,9 @@ impl Door for Doors {
         }
         if is_below(path, INDEX) {
             return Box::pin(async move { self.index.answer(request).await });
+        }
+        if is_below(path, NOTIFY) {
+            return Box::pin(async move { self.notify.answer(request).await });
         }
         if is_below(path, OBJECT) {
             return Box::pin(async move { self.object.answer(request).await });

@@ -289,6 +289,7 @@ impl Yard {
                         .expect("an outline"),
                     notice: String::new(),
                     promise: None,
+                    notifies: false,
                     task_queue_id: wanted.task_queue.to_owned(),
                     scheduler_id: "-".to_owned(),
                     project_id: "none".to_owned(),

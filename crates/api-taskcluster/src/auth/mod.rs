@@ -30,7 +30,7 @@ pub use guarded::{
     Webhooktunnel, is_azure_key,
 };
 
-use guarded::outside::Outside;
+use crate::outside::Outside;
 use guarded::remembered::Remembered;
 use guarded::sentry::Key;
 

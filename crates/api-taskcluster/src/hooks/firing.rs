@@ -14,6 +14,7 @@ use taskyard_store::{Error, Store};
 use super::key;
 use crate::call::Caller;
 use crate::error::{ApiError, Code};
+use crate::notify::Notifier;
 use crate::queue::Queue;
 use crate::service::Service;
 
@@ -32,6 +33,8 @@ pub struct Firing {
     pub(super) clock: Clock,
     directory: Arc<Directory>,
     queue: Arc<Service<Queue>>,
+    /// Tells owners of hooks that these failed.
+    pub(super) notifier: Arc<Notifier>,
 }
 
 /// What makes a hook fire.
@@ -136,18 +139,19 @@ impl Failure {
 // === impl Firing ===
 
 impl Firing {
-    /// Makes tasks in `queue`, with the scopes that roles in `directory` grant to hooks.
+    /// Makes tasks in `queue`, with the scopes that roles in `directory` grant to hooks, and tells
+    /// owners by `notifier` when they cannot be made.
     pub fn new(
-        store: Store,
-        clock: Clock,
         directory: Arc<Directory>,
         queue: Arc<Service<Queue>>,
+        notifier: Arc<Notifier>,
     ) -> Self {
         Firing {
-            store,
-            clock,
+            store: notifier.store().clone(),
+            clock: notifier.clock().clone(),
             directory,
             queue,
+            notifier,
         }
     }
 

@@ -1,56 +1,33 @@
-//! Hooks fire upon messages.
-//!
-//! One node reads the event log for all of them, and remembers how far it has come. A message that
-//! is read again, after a node has died, gives the same task, because the task's id follows from the
-//! place of the message. While no hook is bound to anything, nobody reads.
+//! Hooks fire upon messages. A message that is heard again, after a node has died, gives the same
+//! task, because the task's id follows from the place of the message.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 use taskyard_access::slugid;
 use taskyard_engine::hook::{self, Bound, Hook, Name};
-use taskyard_events::cursor::Cursor;
+use taskyard_events::Event;
 use taskyard_events::index::Index;
-use taskyard_events::log::{self, Frontier};
-use taskyard_events::outbox;
 use taskyard_events::translate::{Delivery, Place, Translators};
-use taskyard_store::{Error, Key};
-use tokio::time::Instant;
+use taskyard_store::{Error, Topic, Tx};
 
 use super::definition::{Binding, Definition};
 use super::firing::{Firing, Reason, Shot};
 use super::trigger_schema::TriggerSchema;
+use crate::follower::{Follow, Follower, Interrupted};
 
-/// The name of the cursor.
-const READER: &str = "hooks";
-/// How long a node that is not heard of keeps the cursor.
-const LEASE: Duration = Duration::from_secs(15);
-/// How often the node that reads is heard of at least.
-const HEARD_EVERY: Duration = Duration::from_secs(4);
-/// How often the cursor is stored while nothing fires.
-const STORE_EVERY: Duration = Duration::from_millis(500);
-/// How often a node that does not read looks whether it should.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Events that are read, and hooks that fire, at once.
-const PORTION: usize = 500;
+/// Hooks that fire at once.
 const AT_ONCE: usize = 32;
-const GAP_PAUSE: Duration = Duration::from_millis(10);
-const SLOW_POLL: Duration = Duration::from_secs(1);
-/// How long after something failed for now it is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// Fires the hooks that are bound to messages.
 #[derive(Debug)]
-pub struct Listener {
-    /// What makes their tasks.
-    pub firing: Arc<Firing>,
-    /// What events say.
-    pub translators: Translators,
-    /// The name of this node, which no other node has at the same time.
-    pub node: String,
+pub struct Listener(Follower<Hearing>);
+
+#[derive(Debug)]
+struct Hearing {
+    firing: Arc<Firing>,
 }
 
 /// The hooks that are bound to messages, and to which.
@@ -65,15 +42,6 @@ struct Bindings {
 struct Heard {
     hook: Name,
     delivery: Arc<Delivery>,
-}
-
-/// Something that may work later.
-#[derive(Debug, thiserror::Error)]
-enum Interrupted {
-    #[error(transparent)]
-    Store(#[from] Error),
-    #[error("the hook {0} could not fire: {1}")]
-    Hook(Name, String),
 }
 
 // === impl Bindings ===
@@ -103,177 +71,75 @@ impl Bindings {
             })
             .collect()
     }
-
-    /// What came before this is for none of them.
-    fn after(&self) -> i64 {
-        let after = self.hooks.iter().map(|hook| hook.after);
-        after.min().unwrap_or(i64::MAX)
-    }
 }
 
 // === impl Listener ===
 
 impl Listener {
-    fn cursor(&self) -> Cursor {
-        Cursor {
-            reader: READER,
-            node: self.node.clone(),
-        }
+    /// Fires hooks by `firing`, upon what `translators` make of events, as the node of this name, which
+    /// no other node has at the same time.
+    pub fn new(firing: Arc<Firing>, translators: Translators, node: String) -> Self {
+        Listener(Follower {
+            store: firing.store.clone(),
+            clock: firing.clock.clone(),
+            follow: Hearing { firing },
+            translators,
+            node,
+        })
     }
 
-    fn now(&self) -> i64 {
-        self.firing.clock.now().0
-    }
-
-    fn until(&self) -> i64 {
-        self.now().saturating_add(LEASE.as_micros() as i64)
-    }
-
-    /// Reads whenever it is this node's turn, until `stop`; then another node need not wait to take
-    /// over.
+    /// Listens until `stop`.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        tokio::pin!(stop);
-        loop {
-            let pause = tokio::select! {
-                pause = self.turn() => pause,
-                () = &mut stop => return self.leave().await,
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = &mut stop => return self.leave().await,
-            }
-        }
+        self.0.run(stop).await;
+    }
+}
+
+// === impl Hearing ===
+
+impl Follow for Hearing {
+    type Wants = Vec<Bound>;
+
+    const READER: &'static str = "hooks";
+
+    fn topic() -> Topic {
+        hook::topic()
     }
 
-    /// Reads for as long as it is this node's turn; returns after which pause to look again.
-    async fn turn(&self) -> Duration {
-        let store = &self.firing.store;
-        let mut changes = store.wait_for(hook::topic());
-        let bound = match store.read(hook::bound).await {
-            Ok(bound) => bound,
-            Err(error) => {
-                tracing::warn!(%error, "hooks that are bound to messages wait for the database");
-                return AGAIN;
-            }
-        };
-        if bound.is_empty() {
-            tokio::select! {
-                () = changes.woken() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-            return Duration::ZERO;
-        }
+    fn wants(tx: &mut Tx<'_>) -> Result<Option<Vec<Bound>>, Error> {
+        let bound = hook::bound(tx)?;
+        Ok((!bound.is_empty()).then_some(bound))
+    }
+
+    fn after(bound: &Vec<Bound>) -> i64 {
+        let after = bound.iter().map(|hook| hook.after);
+        after.min().unwrap_or(i64::MAX)
+    }
+
+    fn select(_: &mut Tx<'_>, events: Vec<Event>) -> Result<Vec<Event>, Error> {
+        Ok(events)
+    }
+
+    async fn deal(
+        &self,
+        bound: Vec<Bound>,
+        messages: Vec<Arc<Delivery>>,
+    ) -> Result<bool, Interrupted> {
         let bindings = Bindings::new(bound);
-        match self.take(bindings.after()).await {
-            Ok(None) => LOOK_EVERY,
-            Ok(Some(position)) => match self.read(position, bindings).await {
-                Ok(()) => Duration::ZERO,
-                Err(error) => {
-                    tracing::warn!(%error, "hooks that are bound to messages wait");
-                    AGAIN
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "hooks that are bound to messages wait for the database");
-                AGAIN
-            }
-        }
-    }
-
-    /// Takes the cursor if it is free; where nobody has ever had it, it begins behind `after`.
-    async fn take(&self, after: i64) -> Result<Option<i64>, Error> {
-        let (cursor, now, until) = (self.cursor(), self.now(), self.until());
-        let taken = self.firing.store.write(Key::of(READER), move |tx| {
-            cursor.register(tx, after, now)?;
-            cursor.take(tx, now, until)
-        });
-        taken.await
-    }
-
-    async fn leave(&self) {
-        let cursor = self.cursor();
-        let left = self
-            .firing
-            .store
-            .write(Key::of(READER), move |tx| cursor.release(tx));
-        if let Err(error) = left.await {
-            tracing::warn!(%error, "messages for hooks are left as if this node still read them");
-        }
-    }
-
-    /// Reads on from a position, until another node does, or no hook is bound any more.
-    async fn read(&self, position: i64, mut bindings: Bindings) -> Result<(), Interrupted> {
-        let store = &self.firing.store;
-        let mut events = store.wait_for(outbox::topic());
-        let mut changes = store.wait_for(hook::topic());
-        let floor = store.read(log::floor).await?;
-        // While no hook was bound nobody has read, or kept, what there was.
-        let begin = position.max(bindings.after()).max(floor);
-        let mut frontier = Frontier::after(begin);
-        let mut stored = Instant::now();
-        loop {
-            let translators = self.translators.clone();
-            let looked = store.read(move |tx| {
-                let portion = frontier.read(tx, PORTION)?;
-                let deliveries = translators.translate(tx, &portion.events)?;
-                Ok((hook::bound(tx)?, deliveries, portion))
-            });
-            let (bound, deliveries, portion) = looked.await?;
-            if bound.is_empty() {
-                self.leave().await;
-                return Ok(());
-            }
-            if bound != bindings.hooks {
-                bindings = Bindings::new(bound);
-            }
-            let heard: Vec<Heard> = deliveries
-                .iter()
-                .flat_map(|delivery| bindings.matching(delivery))
-                .collect();
-            let has_fired = !heard.is_empty();
-            self.fire_all(heard).await?;
-            let moved = portion.frontier.position != frontier.position;
-            frontier = portion.frontier;
-            let idle = stored.elapsed();
-            if has_fired || (moved && idle >= STORE_EVERY) || idle >= HEARD_EVERY {
-                if !self.advance(frontier.position).await? {
-                    return Ok(());
-                }
-                stored = Instant::now();
-            }
-            if portion.more {
-                continue;
-            }
-            let pause = if portion.waiting {
-                GAP_PAUSE
-            } else {
-                SLOW_POLL
-            };
-            tokio::select! {
-                () = events.woken() => {}
-                () = changes.woken() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    async fn advance(&self, position: i64) -> Result<bool, Error> {
-        let (cursor, until) = (self.cursor(), self.until());
-        let advanced = self.firing.store.write(Key::of(READER), move |tx| {
-            cursor.advance(tx, position, until)
-        });
-        advanced.await
-    }
-
-    async fn fire_all(&self, heard: Vec<Heard>) -> Result<(), Interrupted> {
+        let heard: Vec<Heard> = messages
+            .iter()
+            .flat_map(|delivery| bindings.matching(delivery))
+            .collect();
+        let has_fired = !heard.is_empty();
         let fired = stream::iter(heard).map(|heard| self.fire(heard));
         let mut fired = fired.buffer_unordered(AT_ONCE);
         while let Some(done) = fired.next().await {
             done?;
         }
-        Ok(())
+        Ok(has_fired)
     }
+}
 
+impl Hearing {
     /// Fires a hook upon a message, unless the message does not fit the hook's schema.
     async fn fire(&self, heard: Heard) -> Result<(), Interrupted> {
         let name = heard.hook.clone();
@@ -289,7 +155,10 @@ impl Listener {
         let outcome = self.firing.fire_once(shot).await;
         if let Err(failure) = &outcome {
             if failure.is_temporary() {
-                return Err(Interrupted::Hook(hook.name, failure.text()));
+                let (hook, text) = (&hook.name, failure.text());
+                return Err(Interrupted::Other(format!(
+                    "the hook {hook} could not fire: {text}"
+                )));
             }
             let (hook, error) = (&hook.name, failure.text());
             tracing::info!(%hook, error, "a hook could not fire upon a message");

@@ -15,6 +15,7 @@ use super::status::split_queue_id;
 use crate::date_time;
 use crate::error::ApiError;
 use crate::index;
+use crate::notify;
 
 /// How far `created` may be from the server's clock, and the grace of the latest deadline.
 const DRIFT: Duration = Duration::from_mins(15);
@@ -166,6 +167,7 @@ impl<'a> Definition<'a> {
         let promise = index::promise(&self.routes, self.body.get("extra"), self.expires);
         Ok(NewTask {
             promise: promise.map(Box::new),
+            notifies: notify::is_wanted(&self.routes),
             id: self.task_id.to_owned(),
             group_id: self.text("taskGroupId", self.task_id).to_owned(),
             scheduler_id: self.text("schedulerId", "-").to_owned(),

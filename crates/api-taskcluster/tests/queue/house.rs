@@ -11,6 +11,7 @@ use taskyard_access::secrets::Secrets as Kept;
 use taskyard_access::{Sealer, slugid};
 use taskyard_api_taskcluster::hooks::{Firing, Hooks};
 use taskyard_api_taskcluster::index::Index;
+use taskyard_api_taskcluster::notify::{Notifier, Notify, Sinks};
 use taskyard_api_taskcluster::object::Objects;
 use taskyard_api_taskcluster::purge_cache::PurgeCache;
 use taskyard_api_taskcluster::queue::{self, Files, Queue, Transfers};
@@ -59,11 +60,13 @@ pub(crate) struct House {
     pub(crate) objects: Arc<Service<Objects>>,
     hooks: Arc<Service<Hooks>>,
     pub(crate) firing: Arc<Firing>,
+    notify: Arc<Service<Notify>>,
+    pub(crate) notifier: Arc<Notifier>,
     index: Arc<Service<Index>>,
     secrets: Arc<Service<Secrets>>,
     pub(crate) kept: Kept,
     purge_cache: Arc<Service<PurgeCache>>,
-    references: [Value; 6],
+    references: [Value; 7],
     root: taskyard_access::Credentials,
     // Dropped last: the store lets go of the database before that is removed.
     pub(crate) database: Database,
@@ -89,10 +92,17 @@ impl House {
     pub(crate) async fn at(kind: Kind, place: Place) -> Self {
         let database = Database::new(kind);
         let store = database.open(&migrations());
-        Self::over(database, store, place).await
+        Self::over(database, store, place, Sinks::default()).await
     }
 
-    async fn over(database: Database, store: Store, place: Place) -> Self {
+    /// A house that sends notifications by `sinks`.
+    pub(crate) async fn sending(kind: Kind, sinks: Sinks) -> Self {
+        let database = Database::new(kind);
+        let store = database.open(&migrations());
+        Self::over(database, store, Place::Folder, sinks).await
+    }
+
+    async fn over(database: Database, store: Store, place: Place, sinks: Sinks) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Clock::default();
         let sealer = Arc::new(Sealer::new(&[7; 32]));
@@ -137,11 +147,12 @@ impl House {
         let purge_cache = Arc::new(PurgeCache::service(store.clone(), context.clone()));
         let index = Arc::new(Index::service(store.clone(), ROOT_URL, context.clone()));
         let service = Arc::new(Queue::service(parts, context.clone()));
+        let notifier = Notifier::new(store.clone(), clock.clone(), sinks, ROOT_URL);
+        let notify = Notify::service(Arc::clone(&notifier), context.clone());
         let firing = Arc::new(Firing::new(
-            store.clone(),
-            clock.clone(),
             Arc::clone(&directory),
             Arc::clone(&service),
+            Arc::clone(&notifier),
         ));
         let hooks = Arc::new(Hooks::service(Arc::clone(&firing), sealer, context));
         let root = taskyard_access::Credentials {
@@ -157,10 +168,13 @@ impl House {
                 secrets.reference(),
                 purge_cache.reference(),
                 hooks.reference(),
+                notify.reference(),
             ],
             service,
             hooks,
             firing,
+            notify: Arc::new(notify),
+            notifier,
             index,
             secrets,
             kept,
@@ -252,6 +266,8 @@ impl House {
             self.transfers.answer(request).await
         } else if request.uri().path().starts_with("/api/object/") {
             self.objects.answer(request).await
+        } else if request.uri().path().starts_with("/api/notify/") {
+            self.notify.answer(request).await
         } else if request.uri().path().starts_with("/api/hooks/") {
             self.hooks.answer(request).await
         } else if request.uri().path().starts_with("/api/index/") {

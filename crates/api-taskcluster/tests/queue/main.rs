@@ -34,6 +34,7 @@ mod listings;
 mod messages;
 mod metadata;
 mod moves;
+mod notify;
 mod objects;
 mod outage;
 mod priorities;

@@ -10,7 +10,7 @@ use taskyard_access::slugid;
 use taskyard_api_taskcluster::auth::{Auth, Guarded};
 use taskyard_api_taskcluster::{Context, References, Service, exchange_names, translators};
 use taskyard_engine::task::{self, Priority, event};
-use taskyard_events::exchange::ABSENT;
+use taskyard_events::exchange::{ABSENT, parse};
 use taskyard_events::retention::{self, Retention};
 use taskyard_events::{Frontier, Message};
 use taskyard_store::{Key, on_both_databases};
@@ -95,7 +95,7 @@ async fn heard(house: &House) -> Vec<Heard> {
 async fn references(house: &House) -> BTreeMap<String, (String, Value)> {
     let served = References::new(ROOT_URL, Arc::clone(&house.schemas), []);
     let mut exchanges = BTreeMap::new();
-    for service in ["auth", "hooks", "purge-cache", "queue"] {
+    for service in ["auth", "hooks", "notify", "purge-cache", "queue"] {
         let answer = served.answer(&format!("/references/{service}/v1/exchanges.json"));
         let document = Answer::read(answer).await.json;
         assert_eq!(document["serviceName"], service);
@@ -114,17 +114,26 @@ async fn references(house: &House) -> BTreeMap<String, (String, Value)> {
 }
 
 fn check_key(entry: &Value, key: &str) {
-    let words: Vec<&str> = key.split('.').collect();
     let declared = entry["routingKey"].as_array().expect("words");
-    assert_eq!(words.len(), declared.len(), "{key}");
-    for (word, declared) in words.iter().zip(declared) {
-        if let Some(constant) = declared.get("constant") {
-            assert_eq!(*word, constant, "{key}");
+    let words: Vec<(&str, bool)> = declared
+        .iter()
+        .map(|word| {
+            let name = word["name"].as_str().expect("a name");
+            (name, word["multipleWords"] == true)
+        })
+        .collect();
+    let told: BTreeMap<&str, String> = parse(&words, key).into_iter().collect();
+    for word in declared {
+        let value = &told[word["name"].as_str().expect("a name")];
+        if let Some(constant) = word.get("constant") {
+            assert_eq!(value, constant, "{key}");
         }
-        if declared["required"] == true {
-            assert_ne!(*word, ABSENT, "{key}: {declared}");
+        if word["required"] == true {
+            assert_ne!(value, ABSENT, "{key}: {word}");
         }
-        assert!(!word.is_empty(), "{key}");
+        assert!(value.split('.').all(|word| !word.is_empty()), "{key}");
+        let is_one = !value.contains('.');
+        assert!(is_one || word["multipleWords"] == true, "{key}: {word}");
     }
 }
 
@@ -555,6 +564,10 @@ on_both_databases! {
         }
         let cache = Some(json!({"cacheName": "cache"}));
         house.call("purgeCache", &["prov/type"], cache).await.granted();
+        let message = json!({"routingKey": "a.b", "message": {"x": 1}});
+        house.call("pulse", &[], Some(message)).await.granted();
+        let said = json!({"channel": "#c", "message": "hello"});
+        house.call("irc", &[], Some(said)).await.granted();
         let heard = since(&house, before).await;
         let count = |name: &str| heard.iter().filter(|it| it.exchange == name).count();
         assert_eq!(count("task-group-sealed"), 2);

@@ -11,6 +11,7 @@ use super::run::{Created, Run, State};
 use super::{Group, Priority, Requires, Task, dependency, group, record};
 use crate::index::{self, Promise};
 use crate::lease;
+use crate::notification;
 use crate::timestamp::Timestamp;
 
 /// A task to be created.
@@ -28,6 +29,8 @@ pub struct NewTask {
     pub notice: String,
     /// What it is to be found by once it completes.
     pub promise: Option<Box<Promise>>,
+    /// Whether somebody wants to be notified of what happens to it.
+    pub notifies: bool,
     /// `<provisionerId>/<workerType>`.
     pub task_queue_id: String,
     /// Who schedules the group's tasks.
@@ -88,6 +91,9 @@ pub fn create(
     tx.execute(INSERT_DEFINITION, params![task.number, &new.definition])?;
     if let Some(promise) = &new.promise {
         index::promise(tx, task.number, promise)?;
+    }
+    if new.notifies {
+        notification::notifies(tx, &new.id, new.expires)?;
     }
     let group_expires = new.expires.plus(GROUP_OUTLIVES_TASKS);
     match known_group {

@@ -57,6 +57,7 @@ impl Spec {
             outline: String::new(),
             notice: String::new(),
             promise: None,
+            notifies: false,
             task_queue_id: queue_id(self.queue),
             scheduler_id: self.scheduler.to_owned(),
             project_id: "none".to_owned(),

@@ -171,6 +171,7 @@ pub(crate) fn new_task(id: &str) -> NewTask {
         outline: String::new(),
         notice: String::new(),
         promise: None,
+        notifies: false,
         task_queue_id: QUEUE.to_owned(),
         scheduler_id: "-".to_owned(),
         project_id: "none".to_owned(),

@@ -407,6 +407,48 @@ fn a_guarded_service_needs_its_secret_and_its_address() {
 }
 
 #[test]
+fn notifications_are_sent_with_whole_settings_only() {
+    let secret = "hunter2";
+    let all = [
+        (
+            "TASKYARD_NOTIFY_SMTP_URL",
+            "smtps://user:hunter2@mail.example.com",
+        ),
+        ("TASKYARD_NOTIFY_SENDER", "Tasks <tasks@example.com>"),
+        ("TASKYARD_NOTIFY_MATRIX_URL", "https://matrix.example.com"),
+        ("TASKYARD_NOTIFY_MATRIX_TOKEN", secret),
+        ("TASKYARD_NOTIFY_SLACK_TOKEN", secret),
+    ];
+    let config = resolve(&Flags::default(), &all).unwrap();
+    let sinks = config.notify.sinks();
+    assert!(sinks.mailer.is_some() && sinks.matrix.is_some());
+    assert_eq!(
+        sinks.slack.map(|slack| slack.url).as_deref(),
+        Some("https://slack.com/api")
+    );
+    assert!(!format!("{config:?}").contains(secret));
+    for (at, missing) in [
+        (0, "notify-sender"),
+        (2, "notify-matrix-token"),
+        (3, "notify-matrix-url"),
+    ] {
+        let half = resolve(&Flags::default(), &all[at..=at])
+            .unwrap_err()
+            .to_string();
+        assert!(half.contains(missing) && !half.contains(secret), "{half}");
+    }
+    let wrong = [(
+        "TASKYARD_NOTIFY_SMTP_URL",
+        "ftp://user:hunter2@mail.example.com",
+    )];
+    let wrong = resolve(&Flags::default(), &wrong).unwrap_err().to_string();
+    assert!(
+        wrong.contains("mail server") && !wrong.contains(secret),
+        "{wrong}"
+    );
+}
+
+#[test]
 fn taskstore_listens_by_itself_only_when_asked_and_then_at_its_usual_port() {
     let listen = |text| {
         let config = resolve(&Flags::default(), &[("TASKYARD_TASKSTORE_LISTEN", text)]);

@@ -13,10 +13,10 @@ use taskyard_engine::Timestamp;
 
 use super::super::Auth;
 use super::authorize_level;
-use super::outside::{Answer, Outside, OutsideError, form};
 use crate::call::Call;
 use crate::date_time;
 use crate::error::ApiError;
+use crate::outside::{Answer, Outside, OutsideError, form};
 use crate::reply::Reply;
 
 /// The federated user. Policies of buckets may name it, so it is the one that Taskcluster uses.

@@ -15,9 +15,9 @@ use taskyard_engine::Timestamp;
 
 use super::super::Auth;
 use super::authorize_level;
-use super::outside::{Answer, Outside, OutsideError, form};
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::outside::{Answer, Outside, OutsideError, form};
 use crate::reply::Reply;
 
 /// The version of the storage services that is spoken and signed for.

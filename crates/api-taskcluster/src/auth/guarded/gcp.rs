@@ -10,11 +10,11 @@ use taskyard_access::Secret;
 use taskyard_engine::Timestamp;
 
 use super::super::Auth;
-use super::outside::{Answer, Outside, OutsideError, form};
 use super::remembered::Remembered;
 use crate::call::Call;
 use crate::date_time;
 use crate::error::{ApiError, Code};
+use crate::outside::{Answer, Outside, OutsideError, form};
 use crate::reply::Reply;
 
 /// What the tokens are for: all that the service account may do.

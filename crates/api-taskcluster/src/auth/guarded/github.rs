@@ -12,11 +12,11 @@ use taskyard_access::{Param, Secret};
 use taskyard_engine::Timestamp;
 
 use super::super::Auth;
-use super::outside::{Answer, Outside, OutsideError};
 use super::remembered::Remembered;
 use crate::call::Call;
 use crate::date_time;
 use crate::error::{ApiError, Code};
+use crate::outside::{Answer, Outside, OutsideError};
 use crate::reply::Reply;
 
 /// So long ago an app's assertion seems to be made, in case GitHub's clock is behind ours, in

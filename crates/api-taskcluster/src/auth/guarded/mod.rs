@@ -4,7 +4,6 @@ pub(super) mod aws;
 pub(super) mod azure;
 pub(super) mod gcp;
 pub(super) mod github;
-pub(super) mod outside;
 pub(super) mod remembered;
 pub(super) mod sentry;
 

@@ -12,10 +12,10 @@ use taskyard_access::Secret;
 use taskyard_engine::Timestamp;
 
 use super::super::Auth;
-use super::outside::{Answer, Outside, OutsideError};
 use crate::call::Call;
 use crate::date_time;
 use crate::error::ApiError;
+use crate::outside::{Answer, Outside, OutsideError};
 use crate::reply::Reply;
 
 /// How long a new key is used.

@@ -23,11 +23,8 @@ struct Running {
 
 impl Running {
     fn start(house: &House, node: &str) -> Self {
-        let listener = Listener {
-            firing: Arc::clone(&house.firing),
-            translators: translators(),
-            node: node.to_owned(),
-        };
+        let firing = Arc::clone(&house.firing);
+        let listener = Listener::new(firing, translators(), node.to_owned());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(listener.run(async move {
             let _ = stopped.await;

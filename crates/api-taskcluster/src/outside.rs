@@ -23,21 +23,21 @@ const TOLD: usize = 300;
 /// A client for services outside, made when it is first needed: a server that guards nothing needs
 /// no certificates to check others by.
 #[derive(Debug, Default)]
-pub(in crate::auth) struct Outside {
+pub(crate) struct Outside {
     client: OnceLock<Client>,
 }
 
 /// What a service answered.
 #[derive(Debug)]
-pub(in crate::auth) struct Answer {
-    pub(in crate::auth) status: StatusCode,
-    pub(in crate::auth) headers: HeaderMap,
-    pub(in crate::auth) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::auth) enum OutsideError {
+pub(crate) enum OutsideError {
     /// No connection, no answer in time, or one that broke off.
     #[error("no answer: {0}")]
     Unanswered(String),
@@ -59,7 +59,7 @@ pub(in crate::auth) enum OutsideError {
 
 impl Outside {
     /// A client to make a request with.
-    pub(in crate::auth) fn client(&self) -> Result<&Client, OutsideError> {
+    pub(crate) fn client(&self) -> Result<&Client, OutsideError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -77,7 +77,7 @@ impl Outside {
 
 impl Answer {
     /// Sends a request and reads what is answered, good or bad.
-    pub(in crate::auth) async fn to(request: RequestBuilder) -> Result<Answer, OutsideError> {
+    pub(crate) async fn to(request: RequestBuilder) -> Result<Answer, OutsideError> {
         let mut response = request.send().await?;
         let mut body = BytesMut::new();
         while let Some(piece) = response.chunk().await? {
@@ -94,7 +94,7 @@ impl Answer {
     }
 
     /// The answer, if it is a good one.
-    pub(in crate::auth) fn good(self) -> Result<Answer, OutsideError> {
+    pub(crate) fn good(self) -> Result<Answer, OutsideError> {
         if self.status.is_success() {
             return Ok(self);
         }
@@ -106,7 +106,7 @@ impl Answer {
     }
 
     /// The body as JSON.
-    pub(in crate::auth) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, OutsideError> {
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, OutsideError> {
         // The position says enough; the text may hold a secret.
         serde_json::from_slice(&self.body).map_err(|error| {
             OutsideError::Strange(format!(
@@ -118,7 +118,7 @@ impl Answer {
     }
 
     /// The body as XML.
-    pub(in crate::auth) fn xml<T: serde::de::DeserializeOwned>(&self) -> Result<T, OutsideError> {
+    pub(crate) fn xml<T: serde::de::DeserializeOwned>(&self) -> Result<T, OutsideError> {
         let text = std::str::from_utf8(&self.body)
             .map_err(|_| OutsideError::Strange("text that is not UTF-8".to_owned()))?;
         quick_xml::de::from_str(text)
@@ -142,13 +142,13 @@ impl From<reqwest::Error> for OutsideError {
 
 impl OutsideError {
     /// The fault as a caller is told about it: the log says more, with the service's name.
-    pub(in crate::auth) fn of(self, service: &str) -> ApiError {
+    pub(crate) fn of(self, service: &str) -> ApiError {
         ApiError::internal(format!("{service}: {self}"))
     }
 }
 
 /// Pairs as forms and query strings carry them.
-pub(in crate::auth) fn form(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
     // No base is needed to escape pairs, but a URL is where the escaping is to be had.
     let Ok(mut url) = Url::parse("http://localhost/") else {
         return String::new();
