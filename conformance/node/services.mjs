@@ -1,5 +1,5 @@
-// Every method of the hooks, the index, the secrets and the purge-cache service that a release of
-// the JavaScript client knows, called with success.
+// Every method of the hooks, the index, the notify, the secrets and the purge-cache service that a
+// release of the JavaScript client knows, called with success.
 //
 // Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and NODE_MODULES, the
 // folder the client is installed in. The clients' own tables say which methods there are; one that
@@ -29,6 +29,7 @@ const queue = clientOf(taskcluster.Queue);
 const auth = clientOf(taskcluster.Auth);
 const hooks = clientOf(taskcluster.Hooks);
 const index = clientOf(taskcluster.Index);
+const notify = clientOf(taskcluster.Notify);
 const secrets = clientOf(taskcluster.Secrets);
 const purgeCache = clientOf(taskcluster.PurgeCache);
 
@@ -124,6 +125,26 @@ const checkTask = async ({ taskId, status }, by, said) => {
   assert.equal(status.taskId, taskId);
   assert.deepEqual((await queue.task(taskId)).payload, { said, by });
   return taskId;
+};
+
+const address = 'someone@example.com';
+const mail = (subject, more = {}) => ({ address, subject, content: '# It is *done*', ...more });
+
+// It is accepted, and nothing is wrong with saying it again.
+const checkNotified = async (call, body) => {
+  for (const _ of ['once', 'again']) {
+    assert.equal(await call(body), undefined);
+  }
+};
+
+// What goes to an address is refused while that is on the denylist.
+const checkDenied = async (call, body, notificationType, notificationAddress) => {
+  const denied = { notificationType, notificationAddress };
+  await notify.addDenylistAddress(denied);
+  await assert.rejects(call(body), error =>
+    error.statusCode === 400 && error.code === 'DenylistedAddress');
+  await notify.deleteDenylistAddress(denied);
+  await call(body);
 };
 
 // The same of every service.
@@ -293,6 +314,82 @@ const calls = {
       }
     },
   },
+  notify: {
+    ...monitoring(notify),
+    email: async () => {
+      const email = body => notify.email(body);
+      const link = { text: 'Look at it', href: 'https://example.com/build' };
+      const replyTo = 'other@example.com';
+      await checkNotified(email, mail('whole', { link, replyTo, template: 'fullscreen' }));
+      await checkNotified(email, mail('least'));
+      await checkDenied(email, mail('denied'), 'email', address);
+      await refused(400, email(mail('wrong', { template: 'loud' })));
+      await refused(400, email(mail('')));
+    },
+    pulse: async () => {
+      const pulse = body => notify.pulse(body);
+      await checkNotified(pulse, { routingKey: 'js.key', message: { x: [1, 2.5, null] } });
+      await checkDenied(pulse, { routingKey: 'js.denied', message: {} }, 'pulse', 'js.denied');
+      await refused(400, pulse({ routingKey: 'js.key', message: 'text' }));
+    },
+    matrix: async () => {
+      const matrix = body => notify.matrix(body);
+      const roomId = '!room:example.com';
+      await checkNotified(matrix, {
+        roomId,
+        body: 'hello',
+        format: 'org.matrix.custom.html',
+        formattedBody: '<b>hello</b>',
+        msgtype: 'm.emote',
+      });
+      await checkDenied(matrix, { roomId, body: 'denied' }, 'matrix-room', roomId);
+      await refused(400, matrix({ roomId }));
+    },
+    slack: async () => {
+      const slack = body => notify.slack(body);
+      const channelId = 'C0123';
+      const blocks = [{ type: 'divider' }];
+      await checkNotified(slack, { channelId, text: 'hello', blocks, unfurlMedia: true });
+      await checkDenied(slack, { channelId, text: 'denied' }, 'slack-channel', channelId);
+      await refused(400, slack({ channelId }));
+    },
+    addDenylistAddress: async () => {
+      const added = { notificationType: 'email', notificationAddress: 'added@example.com' };
+      for (const _ of ['once', 'again']) {
+        await notify.addDenylistAddress(added);
+      }
+      assert.deepEqual((await notify.listDenylist()).addresses, [added]);
+      await refused(400, notify.addDenylistAddress({ ...added, notificationType: 'fax' }));
+      await notify.deleteDenylistAddress(added);
+    },
+    deleteDenylistAddress: async () => {
+      const deleted = { notificationType: 'pulse', notificationAddress: 'js.deleted' };
+      await notify.addDenylistAddress(deleted);
+      for (const _ of ['once', 'again']) {
+        await notify.deleteDenylistAddress(deleted);
+      }
+      assert.deepEqual((await notify.listDenylist()).addresses, []);
+    },
+    listDenylist: async () => {
+      const addresses = [
+        { notificationType: 'email', notificationAddress: 'a@example.com' },
+        { notificationType: 'email', notificationAddress: 'b@example.com' },
+        { notificationType: 'matrix-room', notificationAddress: '!room:example.com' },
+      ];
+      for (const added of [...addresses].reverse()) {
+        await notify.addDenylistAddress(added);
+      }
+      const first = await notify.listDenylist({ limit: 2 });
+      const { continuationToken } = first;
+      const rest = await notify.listDenylist({ continuationToken });
+      assert.deepEqual(first.addresses, addresses.slice(0, 2));
+      assert.deepEqual(rest.addresses, addresses.slice(2));
+      assert.equal(rest.continuationToken, undefined);
+      for (const deleted of addresses) {
+        await notify.deleteDenylistAddress(deleted);
+      }
+    },
+  },
   secrets: {
     ...monitoring(secrets),
     set: async () => {
@@ -340,6 +437,7 @@ const calls = {
 const services = {
   hooks: taskcluster.Hooks,
   index: taskcluster.Index,
+  notify: taskcluster.Notify,
   secrets: taskcluster.Secrets,
   purgeCache: taskcluster.PurgeCache,
 };

@@ -1,5 +1,6 @@
-"""Every method of the hooks, the index, the secrets and the purge-cache service that a release of
-the Python client knows, called with success, and what they do for each other and for tasks.
+"""Every method of the hooks, the index, the notify, the secrets and the purge-cache service that a
+release of the Python client knows, called with success, and what they do for each other and for
+tasks.
 
 Reads TASKCLUSTER_ROOT_URL, TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN. The clients' own
 tables say which methods there are; one that has no call here fails the run. Prints one line
@@ -15,6 +16,7 @@ if not hasattr(base64, "encodestring"):
 
 import requests  # noqa: E402
 import taskcluster  # noqa: E402
+from taskcluster.client import createApiClient  # noqa: E402
 from taskcluster.exceptions import TaskclusterFailure  # noqa: E402
 
 ROOT_URL = os.environ["TASKCLUSTER_ROOT_URL"]
@@ -33,6 +35,7 @@ QUEUE = client(taskcluster.Queue)
 AUTH = client(taskcluster.Auth)
 HOOKS = client(taskcluster.Hooks)
 INDEX = client(taskcluster.Index)
+NOTIFY = client(taskcluster.Notify)
 SECRETS = client(taskcluster.Secrets)
 PURGE_CACHE = client(taskcluster.PurgeCache)
 # Since release 41 of the services a pool is named by one argument instead of two.
@@ -421,6 +424,194 @@ def index_find_artifact_from_task():
     equal((private.status_code, private.json()["alive"]), (200, True))
 
 
+ADDRESS = "someone@example.com"
+# No release of the clients knows the outbox, but all of them make a client of a description.
+OUTBOX_REFERENCE = {
+    "serviceName": "notify",
+    "apiVersion": "v1",
+    "entries": [
+        {
+            "type": "function",
+            "name": "outbox",
+            "method": "get",
+            "route": "/outbox",
+            "args": [],
+            "query": ["continuationToken", "limit"],
+            "stability": "experimental",
+        }
+    ],
+}
+OUTBOX = client(createApiClient("Outbox", {"reference": OUTBOX_REFERENCE}))
+
+
+def newest():
+    """What was accepted last."""
+    return OUTBOX.outbox(query={"limit": 1})["notifications"][0]
+
+
+def check_notified(call, body, kind, address, state):
+    """It is accepted once, and said to be fine when it is said again."""
+    answer = call(body)["response"]
+    equal((answer.status_code, answer.text), (200, "OK"))
+    noted = newest()
+    equal((noted["kind"], noted["address"], noted["state"]), (kind, address, state))
+    equal({key: noted["body"][key] for key in body}, body)
+    equal(noted["error"], "")
+    equal(call(body), None)
+    equal(newest(), noted)
+
+
+def check_denied(call, body, kind, address):
+    """What goes to an address is refused while that is on the denylist, which releases before 7
+    do not know."""
+    if "addDenylistAddress" not in NOTIFY.funcinfo:
+        return
+    denied = {"notificationType": kind, "notificationAddress": address}
+    NOTIFY.addDenylistAddress(denied)
+    refusal = refused(400, call, body)
+    equal(refusal.body["code"], "DenylistedAddress")
+    NOTIFY.deleteDenylistAddress(denied)
+    equal(call(body)["response"].status_code, 200)
+
+
+def denylist():
+    found = NOTIFY.listDenylist()["addresses"]
+    return [(it["notificationType"], it["notificationAddress"]) for it in found]
+
+
+def mail(subject, **more):
+    return dict({"address": ADDRESS, "subject": subject, "content": "# It is *done*"}, **more)
+
+
+def notify_email():
+    whole = mail(
+        "whole",
+        link={"text": "Look at it", "href": "https://example.com/build"},
+        replyTo="other@example.com",
+        template="fullscreen",
+    )
+    check_notified(NOTIFY.email, whole, "email", ADDRESS, "kept")
+    check_notified(NOTIFY.email, mail("least"), "email", ADDRESS, "kept")
+    check_denied(NOTIFY.email, mail("denied"), "email", ADDRESS)
+    for wrong in [
+        mail("s", address="nobody"),
+        mail(""),
+        mail("s" * 256),
+        mail("s", content=""),
+        mail("s", link={"href": "https://example.com"}),
+        mail("s", template="loud"),
+        mail("s", cc="other@example.com"),
+    ]:
+        refused(400, NOTIFY.email, wrong)
+    stranger = taskcluster.Notify(
+        {
+            "rootUrl": ROOT_URL,
+            "maxRetries": 0,
+            "credentials": ROOT,
+            "authorizedScopes": ["notify:email:other@example.com"],
+        }
+    )
+    refusal = refused(403, stranger.email, mail("not allowed"))
+    equal(refusal.body["code"], "InsufficientScopes")
+
+
+def notify_pulse():
+    body = {"routingKey": "some.key", "message": {"x": [1, 2.5, None]}}
+    check_notified(NOTIFY.pulse, body, "pulse", "some.key", "sent")
+    body = {"routingKey": "denied.key", "message": {}}
+    check_denied(NOTIFY.pulse, body, "pulse", "denied.key")
+    refused(400, NOTIFY.pulse, {"routingKey": "some.key", "message": "text"})
+    refused(400, NOTIFY.pulse, {"routingKey": "k" * 256, "message": {}})
+
+
+def notify_irc():
+    body = {"channel": "#channel", "message": "hello"}
+    check_notified(NOTIFY.irc, body, "irc-channel", "#channel", "sent")
+    body = {"user": "someone", "message": "hello"}
+    check_notified(NOTIFY.irc, body, "irc-user", "someone", "sent")
+    body = {"channel": "#channel", "message": "denied"}
+    check_denied(NOTIFY.irc, body, "irc-channel", "#channel")
+    body = {"user": "someone", "message": "denied"}
+    check_denied(NOTIFY.irc, body, "irc-user", "someone")
+    refused(400, NOTIFY.irc, {"channel": "channel", "message": "no channel"})
+    refused(400, NOTIFY.irc, {"channel": "#channel", "user": "someone", "message": "to both"})
+
+
+def notify_matrix():
+    room = "!room:example.com"
+    body = {
+        "roomId": room,
+        "body": "hello",
+        "format": "org.matrix.custom.html",
+        "formattedBody": "<b>hello</b>",
+        "msgtype": "m.text",
+    }
+    check_notified(NOTIFY.matrix, body, "matrix-room", room, "kept")
+    body = {"roomId": room, "body": "denied"}
+    check_denied(NOTIFY.matrix, body, "matrix-room", room)
+    refused(400, NOTIFY.matrix, {"roomId": room, "body": "hello", "msgtype": "m.file"})
+
+
+def notify_slack():
+    body = {
+        "channelId": "C0123",
+        "text": "hello",
+        "blocks": [{"type": "divider"}],
+        "attachments": [{"text": "more"}],
+        "unfurlLinks": True,
+    }
+    check_notified(NOTIFY.slack, body, "slack-channel", "C0123", "kept")
+    check_denied(NOTIFY.slack, {"channelId": "C0123", "text": "denied"}, "slack-channel", "C0123")
+    refused(400, NOTIFY.slack, {"channelId": "C0123"})
+
+
+def notify_add_denylist_address():
+    added = {"notificationType": "email", "notificationAddress": "added@example.com"}
+    for _ in range(2):
+        equal(NOTIFY.addDenylistAddress(added)["response"].text, "OK")
+    equal(denylist(), [("email", "added@example.com")])
+    refused(400, NOTIFY.addDenylistAddress, dict(added, notificationType="fax"))
+    NOTIFY.deleteDenylistAddress(added)
+
+
+def notify_delete_denylist_address():
+    deleted = {"notificationType": "pulse", "notificationAddress": "deleted.key"}
+    NOTIFY.addDenylistAddress(deleted)
+    # Of another type it is another address.
+    NOTIFY.deleteDenylistAddress(dict(deleted, notificationType="email"))
+    equal(denylist(), [("pulse", "deleted.key")])
+    for _ in range(2):
+        equal(NOTIFY.deleteDenylistAddress(deleted)["response"].text, "OK")
+    equal(denylist(), [])
+
+
+def notify_list_denylist():
+    # Of every type that some release has a word for.
+    addresses = [
+        {"notificationType": kind, "notificationAddress": address}
+        for kind, address in [
+            ("email", "a@example.com"),
+            ("email", "b@example.com"),
+            ("irc-channel", "#channel"),
+            ("irc-user", "someone"),
+            ("matrix-room", "!room:example.com"),
+            ("pulse", "some.key"),
+            ("slack-channel", "C0123"),
+        ]
+    ]
+    for address in reversed(addresses):
+        NOTIFY.addDenylistAddress(address)
+    equal(NOTIFY.listDenylist(), {"addresses": addresses})
+    pages = []
+    NOTIFY.listDenylist(
+        query={"limit": 3},
+        paginationHandler=lambda page: pages.append(page["addresses"]),
+    )
+    equal(pages, [addresses[:3], addresses[3:6], addresses[6:]])
+    for address in addresses:
+        NOTIFY.deleteDenylistAddress(address)
+
+
 NAME = "project/services:a key"
 SECRET = {"token": "s3cr3t", "nested": {"list": [1, 2.5, None]}}
 
@@ -506,6 +697,7 @@ def main():
     for name, service in [
         ("hooks", HOOKS),
         ("index", INDEX),
+        ("notify", NOTIFY),
         ("secrets", SECRETS),
         ("purge_cache", PURGE_CACHE),
     ]:

@@ -57,8 +57,8 @@ impl Script {
         Self::of_python(variable, "python/methods.py")
     }
 
-    /// The Python run of the hooks, the index, the secrets and the purge-cache service, by the
-    /// interpreter that `variable` names.
+    /// The Python run of the hooks, the index, the notify, the secrets and the purge-cache service,
+    /// by the interpreter that `variable` names.
     pub fn python_services(variable: &str) -> Result<Self> {
         Self::of_python(variable, "python/services.py")
     }
@@ -115,7 +115,8 @@ impl Script {
         Self::of_node("node/methods.mjs")
     }
 
-    /// The JavaScript run of the hooks, the index, the secrets and the purge-cache service.
+    /// The JavaScript run of the hooks, the index, the notify, the secrets and the purge-cache
+    /// service.
     pub fn node_services() -> Result<Self> {
         Self::of_node("node/services.mjs")
     }

@@ -1,5 +1,5 @@
-//! The official Rust client: the hooks, the index, the secrets and the purge-cache service, every
-//! method of them once.
+//! The official Rust client: the hooks, the index, the notify, the secrets and the purge-cache
+//! service, every method of them once.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use taskcluster::{
-    Auth, ClientBuilder, Credentials, Hooks, Index, PurgeCache, Queue, Retry, Secrets,
+    Auth, ClientBuilder, Credentials, Hooks, Index, Notify, PurgeCache, Queue, Retry, Secrets,
     err_status_code,
 };
 use taskyard_conformance::made::{after, slug};
@@ -150,6 +150,49 @@ async fn purges_caches(server: &Server) {
     eprintln!("ok purge-cache");
 }
 
+async fn notifies(server: &Server) {
+    let notify = Notify::new(builder(server)).unwrap();
+    let mail = |subject: &str| {
+        json!({"address": "someone@example.com", "subject": subject, "content": "*done*",
+            "link": {"text": "Look at it", "href": "https://example.com/build"}})
+    };
+    let pulse = json!({"routingKey": "rs.key", "message": {"x": 1}});
+    let matrix = json!({"roomId": "!room:example.com", "body": "hello"});
+    let slack = json!({"channelId": "C0123", "text": "hello"});
+    // The second time nothing is sent, which is no failure.
+    for _ in 0..2 {
+        notify.email(&mail("done")).await.unwrap();
+        notify.pulse(&pulse).await.unwrap();
+        notify.matrix(&matrix).await.unwrap();
+        notify.slack(&slack).await.unwrap();
+    }
+    refused(400, notify.email(&mail("")).await);
+
+    let denied = [
+        ("email", "someone@example.com"),
+        ("matrix-room", "!other:example.com"),
+    ];
+    let denied = denied
+        .map(|(kind, address)| json!({"notificationType": kind, "notificationAddress": address}));
+    for address in &denied {
+        notify.addDenylistAddress(address).await.unwrap();
+    }
+    refused(400, notify.email(&mail("denied")).await);
+    let listed = notify.listDenylist(None, None).await.unwrap();
+    assert_eq!(listed, json!({"addresses": denied}));
+    for address in &denied {
+        notify.deleteDenylistAddress(address).await.unwrap();
+    }
+    let listed = notify.listDenylist(None, None).await.unwrap();
+    assert_eq!(listed, json!({"addresses": []}));
+    notify.email(&mail("denied")).await.unwrap();
+    notify.ping().await.unwrap();
+    notify.lbheartbeat().await.unwrap();
+    notify.heartbeat().await.unwrap();
+    notify.version().await.unwrap();
+    eprintln!("ok notify");
+}
+
 /// A hook that is told by its triggers what to say, and makes no task of silence.
 fn hook() -> Value {
     json!({
@@ -266,6 +309,7 @@ fn run(database: Database) {
         keeps_hooks(&server).await;
         fires_hooks(&server).await;
         finds_tasks(&server).await;
+        notifies(&server).await;
         keeps_secrets(&server).await;
         purges_caches(&server).await;
     });

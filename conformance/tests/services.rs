@@ -1,4 +1,5 @@
-//! The hooks, the index, the secrets and the purge-cache service, with every client that knows them.
+//! The hooks, the index, the notify, the secrets and the purge-cache service, with every client that
+//! knows them.
 
 use anyhow::Result;
 use taskyard_conformance::{Database, Script, Server};

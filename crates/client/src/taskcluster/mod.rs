@@ -7,6 +7,7 @@ mod events;
 pub mod exchange;
 mod hooks;
 mod index;
+mod notify;
 mod object;
 mod page;
 mod purge_cache;
@@ -31,6 +32,11 @@ pub use hooks::{
     Hooks, LastFire,
 };
 pub use index::{Index, IndexedTask, IndexedTasksPage, Namespace, NamespacesPage, NewIndexedTask};
+pub use notify::{
+    DenylistPage, DenylistedAddress, Email, EmailLink, EmailTemplate, MatrixMessage,
+    MatrixMessageType, Notification, NotificationState, NotificationType, Notified, Notify,
+    OutboxPage, SlackMessage,
+};
 pub use object::{NewUpload, Object, ObjectInfo};
 pub use page::Page;
 pub use purge_cache::{PurgeCache, PurgeRequest, PurgeRequestsPage};

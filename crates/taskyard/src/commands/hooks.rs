@@ -7,17 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Subcommand;
-use serde::Serialize;
 use serde_json::{Value, json};
 use taskyard_client::Error;
 use taskyard_client::taskcluster::{
     FireResult, Hook, HookFire, HookStatus, Hooks, LastFire, Page, TaskState,
 };
 
-use super::input::text_of;
-use super::lines::print;
+use super::input::{object_of, text_of};
+use super::lines::{first_line, print, print_all};
 use super::target::{Target, credentials};
 
 /// Options of `taskyard hooks`.
@@ -230,15 +229,7 @@ async fn trigger(
     payload: &str,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let text = match payload.strip_prefix('@') {
-        Some(file) => text_of(Some(Path::new(file)))?,
-        None => payload.to_owned(),
-    };
-    let payload: Value = serde_json::from_str(&text).context("the payload is not JSON")?;
-    ensure!(
-        payload.is_object(),
-        "the payload is no JSON object; write {{\"key\": \"…\"}}"
-    );
+    let payload = object_of(payload, "the payload")?;
     let task = hooks
         .trigger_hook(&name.group, &name.hook, &payload)
         .await?;
@@ -269,22 +260,6 @@ async fn fires(hooks: &Hooks, name: &Name, limit: u32) -> anyhow::Result<Vec<Hoo
         .list_last_fires(&name.group, &name.hook, &page)
         .await?;
     Ok(page.last_fires)
-}
-
-/// Prints each item: as the service writes it, or as a line for people.
-fn print_all<T: Serialize>(
-    items: &[T],
-    json: bool,
-    line: impl Fn(&T) -> String,
-) -> anyhow::Result<()> {
-    let lines = items.iter().map(|item| {
-        if json {
-            serde_json::to_string(item).context("cannot print the answer")
-        } else {
-            Ok(line(item))
-        }
-    });
-    print(lines.collect::<anyhow::Result<Vec<String>>>()?)
 }
 
 fn group_line(group: &str, json: bool) -> String {
@@ -344,9 +319,7 @@ fn status_line(status: &HookStatus) -> String {
 /// What an error says first; some go on for pages, which `--json` prints. `whole` is for those
 /// without a message.
 fn reason(error: &Value, whole: &str) -> String {
-    let text = error["message"].as_str().unwrap_or(whole);
-    let first = text.lines().next().unwrap_or_default();
-    first.escape_debug().to_string()
+    first_line(error["message"].as_str().unwrap_or(whole))
 }
 
 #[cfg(test)]

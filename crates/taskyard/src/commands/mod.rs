@@ -7,6 +7,7 @@ pub(crate) mod hooks;
 pub(crate) mod index;
 mod input;
 mod lines;
+pub(crate) mod notify;
 pub(crate) mod purge_cache;
 pub(crate) mod run;
 pub(crate) mod secrets;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Hooks(Box<hooks::Args>),
     /// Find tasks by their paths in the index, and put them there
     Index(Box<index::Args>),
+    /// Send mails and messages, and see what became of them
+    Notify(Box<notify::Args>),
     /// Ask workers to forget caches
     PurgeCache(Box<purge_cache::Args>),
     /// Run a build file from start to end: server, worker and tasks in this process
@@ -60,6 +63,7 @@ pub(crate) async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Events(args) => Box::pin(events::execute(*args)).await,
         Command::Hooks(args) => Box::pin(hooks::execute(*args)).await,
         Command::Index(args) => Box::pin(index::execute(*args)).await,
+        Command::Notify(args) => Box::pin(notify::execute(*args)).await,
         Command::PurgeCache(args) => Box::pin(purge_cache::execute(*args)).await,
         Command::Run(args) => Box::pin(run::execute(*args)).await,
         Command::Secrets(args) => Box::pin(secrets::execute(*args)).await,

@@ -13,6 +13,7 @@ mod ended;
 mod events;
 mod hooks;
 mod house;
+mod notify;
 mod run;
 mod server;
 mod services;
