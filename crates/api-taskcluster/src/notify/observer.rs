@@ -136,8 +136,11 @@ impl Watching {
             let wishes = wishes.iter().filter_map(|route| Wish::parse(route));
             wishes.filter_map(|wish| report.notice(&wish)).collect()
         });
-        made.await
-            .map_err(|error| Interrupted::Other(error.to_string()))
+        // One task that breaks the renderer must not keep others from being told of.
+        Ok(made.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the notifications of a task could not be put together");
+            Vec::new()
+        }))
     }
 }
 
