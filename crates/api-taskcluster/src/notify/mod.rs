@@ -1,7 +1,7 @@
 //! The notify service: mails, and messages to rooms and channels, because somebody asks for it or
 //! because of the routes of a task.
 //!
-//! A notification is accepted by one transaction ([`Notifier::accept`]) and sent afterwards
+//! A notification is accepted by one transaction (`Notifier::accept`) and sent afterwards
 //! ([`deliver`]), so that none is lost; [`Observer`] makes notifications of what happens to tasks.
 
 mod calls;
