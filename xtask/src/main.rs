@@ -4,6 +4,7 @@ mod account;
 mod apt;
 mod azurite;
 mod bench;
+mod chromium;
 mod ci;
 mod licences;
 mod node;

@@ -75,6 +75,11 @@ impl Service {
         }
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Keeps it to one processor.
     pub(crate) fn keep_to(&self, processor: usize) -> Result<()> {
         let (processor, pid) = (processor.to_string(), self.child.id().to_string());

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
+use crate::chromium::Chromium;
 use crate::postgres::Postgres;
 use crate::rabbitmq::RabbitMq;
 use crate::s3::S3;
@@ -48,6 +49,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     variables.push(("TASKYARD_TEST_DATABASE_URL", postgres.url().into()));
     let s3 = step::step("start a stand-in for S3", S3::start)?;
     variables.push(("TASKYARD_TEST_S3_URL", s3.url().into()));
+    let browser = step::step("start a driver of Chromium", Chromium::start)?;
+    variables.push(("TASKYARD_TEST_WEBDRIVER", browser.url().into()));
     let broker = step::step("start RabbitMQ", RabbitMq::start)?;
     variables.push(("TASKYARD_TEST_AMQP_URL", broker.url().into()));
     variables.push(("TASKYARD_TEST_BROKER", broker.control().into()));

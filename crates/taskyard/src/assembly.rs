@@ -29,15 +29,16 @@ use taskyard_events::hub::Hub;
 use taskyard_events::relay::{Broker, Relay};
 use taskyard_events::retention::{self, Now};
 use taskyard_http::health::Health;
-use taskyard_http::{Api, Draining, Entrance, Traffic};
+use taskyard_http::{Api, Door, Draining, Entrance, Traffic};
 use taskyard_store::{PostgresConfig, SqliteConfig, Store};
+use taskyard_ui::Pages;
 use tokio::sync::Notify;
 
 use crate::background::Background;
 use crate::ceiling;
 use crate::cloud;
 use crate::config::{Artifacts, Database, ServeConfig};
-use crate::doors::{self, Alone, Doors};
+use crate::doors::{self, Alone, Doors, Front};
 use crate::figures::Figures;
 use crate::job_artifacts::JobArtifacts;
 use crate::queue_figures;
@@ -246,7 +247,7 @@ pub(crate) async fn assemble(
         store: store.clone(),
         clock: clock.clone(),
         directory: Arc::clone(&directory),
-        sealer,
+        sealer: Arc::clone(&sealer),
         artifacts: Arc::new(JobArtifacts::new(Arc::clone(&transfers))),
         root_url: root_url.to_owned(),
         queues: config.stacks_queues.clone(),
@@ -277,15 +278,19 @@ pub(crate) async fn assemble(
     });
     let mut router = Router::new()
         .merge(health.routes())
-        .merge(queue_figures::routes(&figures, store, clock.clone()));
+        .merge(queue_figures::routes(
+            &figures,
+            store.clone(),
+            clock.clone(),
+        ));
     if config.dev {
-        router = router.merge(dev_clock::routes(clock));
+        router = router.merge(dev_clock::routes(clock.clone()));
     }
     if std::env::var_os("TASKYARD_BENCH").is_some() {
         router = router.merge(ceiling::routes());
     }
     let unknown = cloudtasks.clone();
-    let pages = router
+    let others = router
         .method_not_allowed_fallback(not_found)
         .fallback(move |request| doors::others(unknown.clone(), Arc::clone(&references), request));
     let doors = Doors {
@@ -302,10 +307,20 @@ pub(crate) async fn assemble(
         taskstore: taskstore.clone(),
         cloudtasks,
         stacks,
-        pages: Arc::new(pages),
+        others: Arc::new(others),
     };
+    let doors = Arc::new(doors);
+    let pages = Pages::new(taskyard_ui::Parts {
+        apis: Arc::clone(&doors) as Arc<dyn Door>,
+        store: store.clone(),
+        clock: clock.clone(),
+        sealer: Arc::clone(&sealer),
+        root_url: root_url.to_owned(),
+        dev: config.dev,
+    });
+    let front = Front { pages, doors };
     let proxies = &config.trusted_proxies;
-    let entrance = Entrance::new(doors, Traffic::of(APIS)).trusting(proxies);
+    let entrance = Entrance::new(front, Traffic::of(APIS)).trusting(proxies);
     let alone = Entrance::new(
         Alone(taskstore),
         Traffic::of(&[Api {

@@ -21,8 +21,9 @@ use taskyard_api_taskcluster::secrets::Secrets;
 use taskyard_api_taskcluster::{References, Service};
 use taskyard_api_taskstore::Taskstore;
 use taskyard_http::Door;
+use taskyard_ui::Pages;
 
-/// Every API of the server, and its other pages.
+/// Every API of the server, and what is beside them.
 #[derive(Debug)]
 pub(crate) struct Doors {
     pub(crate) auth: Arc<Service<Auth>>,
@@ -38,8 +39,15 @@ pub(crate) struct Doors {
     pub(crate) taskstore: Taskstore,
     pub(crate) cloudtasks: CloudTasks,
     pub(crate) stacks: Stacks,
-    /// What is below no API's prefix.
-    pub(crate) pages: Arc<Router>,
+    /// What is below no API's prefix: health, figures, references.
+    pub(crate) others: Arc<Router>,
+}
+
+/// The web pages before all that, for they are made of what the APIs answer.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) pages: Pages,
+    pub(crate) doors: Arc<Doors>,
 }
 
 /// Taskstore alone, at the root of a listener of its own.
@@ -105,7 +113,17 @@ impl Door for Doors {
         if is_below(path, STACKS) {
             return Box::pin(async move { self.stacks.answer(STACKS, request).await });
         }
-        Arc::clone(&self.pages).answer(request)
+        Arc::clone(&self.others).answer(request)
+    }
+}
+
+impl Door for Front {
+    fn answer(self: Arc<Self>, request: Request<Body>) -> BoxFuture<'static, Response> {
+        if Pages::takes(request.uri().path()) && !CloudTasks::is_grpc(&request) {
+            let pages = self.pages.clone();
+            return Box::pin(async move { pages.answer(request).await });
+        }
+        Arc::clone(&self.doors).answer(request)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Which locations of a project have queues.
+//! Which locations have queues.
 
 use taskyard_store::{Error, Tx, params};
 
-/// Most locations that are told.
+/// Most locations of a project that are told.
 const MOST: usize = 200;
 
 const NEXT: &str =
@@ -14,17 +14,27 @@ pub fn in_use(tx: &mut Tx<'_>, project: &str) -> Result<Vec<String>, Error> {
     let first = format!("{project}/locations/");
     // `0` follows `/`.
     let end = format!("{project}/locations0");
-    let mut from = first.clone();
+    let found = between(tx, &first, &end, MOST)?;
+    let ids = found.iter().filter_map(|place| place.strip_prefix(&first));
+    Ok(ids.map(str::to_owned).collect())
+}
+
+/// The locations of all projects that have queues, as `projects/P/locations/L`, `most` at most.
+/// Costs one look for each of them.
+pub fn all(tx: &mut Tx<'_>, most: usize) -> Result<Vec<String>, Error> {
+    between(tx, "projects/", "projects0", most)
+}
+
+/// The locations of queues whose names are at least `first` and less than `end`, in order.
+fn between(tx: &mut Tx<'_>, first: &str, end: &str, most: usize) -> Result<Vec<String>, Error> {
+    let mut from = first.to_owned();
     let mut found: Vec<String> = Vec::new();
-    while found.len() < MOST {
-        let name = tx.query_opt(NEXT, params![&from, &end], |row| row.get::<String>(0))?;
-        let id = name.and_then(|name| {
-            let below = name.strip_prefix(&first)?;
-            below.split('/').next().map(str::to_owned)
-        });
-        let Some(id) = id else { break };
-        from = format!("{first}{id}/queues0");
-        found.push(id);
+    while found.len() < most {
+        let name = tx.query_opt(NEXT, params![&from, end], |row| row.get::<String>(0))?;
+        let place = name.as_deref().and_then(|name| name.split_once("/queues/"));
+        let Some((place, _)) = place else { break };
+        from = format!("{place}/queues0");
+        found.push(place.to_owned());
     }
     Ok(found)
 }

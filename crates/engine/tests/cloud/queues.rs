@@ -1,6 +1,7 @@
 //! Queues are made, changed, listed, paused and deleted.
 
 use taskyard_engine::MIGRATIONS;
+use taskyard_engine::cloud::location;
 use taskyard_engine::cloud::queue::{self, Page};
 use taskyard_engine::cloud::{
     self, HttpTarget, Origin, Queue, Refusal, Settings, State, create, policy,
@@ -23,6 +24,25 @@ on_both_databases! {
             yard.queue(QUEUE, Settings::default()).await,
             Err(Refusal::QueueExists)
         );
+    }
+
+    async fn locations_are_known_by_their_queues(kind) {
+        let yard = Yard::new(kind);
+        let all = |most: usize| yard.read(move |tx| location::all(tx, most));
+        assert!(all(9).await.is_empty());
+        let names = ["b/locations/y/queues/q", "a/locations/x/queues/r", "a/locations/x/queues/q",
+            "a/locations/x-1/queues/q", "b/locations/x/queues/q"];
+        for name in names {
+            let name = format!("projects/{name}");
+            yard.queue(&name, Settings::default()).await.expect("created");
+        }
+        // As strings they stand in another order: `-` comes before `/`.
+        let places = ["a/locations/x-1", "a/locations/x", "b/locations/x", "b/locations/y"];
+        let places = places.map(|place| format!("projects/{place}"));
+        assert_eq!(all(9).await, places);
+        assert_eq!(all(2).await, places[..2]);
+        let of_a = yard.read(|tx| location::in_use(tx, "projects/a")).await;
+        assert_eq!(of_a, ["x-1", "x"]);
     }
 
     async fn a_queue_of_an_earlier_release_is_of_the_kind_it_was(kind) {

@@ -17,6 +17,7 @@ mod kills;
 mod large_artifacts;
 mod lifecycle;
 mod load;
+mod pages;
 mod postgres;
 mod process;
 mod refusals;

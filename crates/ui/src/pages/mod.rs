@@ -1,0 +1,14 @@
+//! One page, or the few pages of one noun, a file.
+
+pub(crate) mod access;
+pub(crate) mod claims;
+pub(crate) mod cloud;
+pub(crate) mod events;
+pub(crate) mod group;
+pub(crate) mod hook;
+pub(crate) mod index;
+pub(crate) mod log;
+pub(crate) mod overview;
+pub(crate) mod sign_in;
+pub(crate) mod task;
+pub(crate) mod task_queue;
