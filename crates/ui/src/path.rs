@@ -9,20 +9,27 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// A path of these segments, each escaped, so that none can reach beyond its place.
-pub(crate) fn path(segments: &[&str]) -> String {
+/// A path like `/task/{}/runs/{}` with these parts in it, each escaped, so that none can reach
+/// beyond its segment.
+pub(crate) fn path(pattern: &str, parts: &[&str]) -> String {
     let mut path = String::new();
-    for segment in segments {
-        path.push('/');
-        path.extend(utf8_percent_encode(segment, ESCAPED));
+    let mut pieces = pattern.split("{}");
+    path.push_str(pieces.next().unwrap_or_default());
+    for (piece, part) in pieces.zip(parts) {
+        path.extend(utf8_percent_encode(part, ESCAPED));
+        path.push_str(piece);
     }
     path
 }
 
 /// The path below `parent` that a name with slashes leads to, each of its parts escaped.
 pub(crate) fn below(parent: &str, name: &str) -> String {
-    let parts: Vec<&str> = name.split('/').collect();
-    format!("{parent}{}", path(&parts))
+    let mut path = parent.to_owned();
+    for part in name.split('/') {
+        path.push('/');
+        path.extend(utf8_percent_encode(part, ESCAPED));
+    }
+    path
 }
 
 /// `path` with a query; values that are empty are left out.
@@ -54,10 +61,8 @@ mod tests {
 
     #[test]
     fn no_segment_reaches_beyond_its_place() {
-        assert_eq!(
-            path(&["task", "../a b/c?d#e"]),
-            "/task/..%2Fa%20b%2Fc%3Fd%23e"
-        );
+        let found = path("/task/{}/runs/{}", &["../a b/c?d#e", "{}"]);
+        assert_eq!(found, "/task/..%2Fa%20b%2Fc%3Fd%23e/runs/%7B%7D");
         assert_eq!(below("/runs/0", "public/a b"), "/runs/0/public/a%20b");
     }
 

@@ -59,8 +59,10 @@ fn span(millis: i64) -> String {
         format!("{minutes} min {} s", seconds % 60)
     } else if seconds >= 10 {
         format!("{seconds} s")
+    } else if seconds > 0 {
+        format!("{seconds}.{} s", millis % 1000 / 100)
     } else {
-        format!("{}.{} s", seconds, millis % 1000 / 100)
+        format!("{millis} ms")
     }
 }
 
@@ -77,13 +79,16 @@ pub(crate) fn pretty(value: &Value) -> Markup {
 
 /// A link to a task; long lists show the beginning of its id.
 pub(crate) fn task_link(task_id: &str) -> Markup {
-    html! { a.id href=(path(&["tasks", task_id])) { (task_id) } }
+    html! { a.id href=(path("/tasks/{}", &[task_id])) { (task_id) } }
 }
 
 /// A link to a task queue, `<provisionerId>/<workerType>`.
 pub(crate) fn queue_link(task_queue_id: &str) -> Markup {
     let (provisioner, worker_type) = task_queue_id.split_once('/').unwrap_or((task_queue_id, ""));
-    let to = path(&["provisioners", provisioner, "worker-types", worker_type]);
+    let to = path(
+        "/provisioners/{}/worker-types/{}",
+        &[provisioner, worker_type],
+    );
     html! { a href=(to) { (task_queue_id) } }
 }
 
@@ -134,6 +139,7 @@ mod tests {
         assert!(text(-1500).contains(">1.5 s ago<"));
         assert!(text(-61_000).contains(">1 min 1 s ago<"));
         assert!(text(3 * 3_600_000 + 60_000).contains(">in 3 h 1 min<"));
+        assert_eq!(took(Some(at(0)), Some(at(25)), now), "25 ms");
         assert!(text(-90_000_000).contains(">1 d 1 h ago<"));
         assert!(text(1000).contains(r#"datetime="1970-01-02T03:46:41.000Z""#));
     }

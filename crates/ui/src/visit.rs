@@ -15,6 +15,7 @@ use taskyard_http::body;
 use taskyard_store::Store;
 
 use crate::apis::Apis;
+use crate::path;
 use crate::route::{self, Route};
 use crate::shell::{self, Shell};
 use crate::trouble::Trouble;
@@ -77,6 +78,13 @@ impl Visit {
     /// A value of the query; empty if there is none.
     pub(crate) fn query(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
+    }
+
+    /// What to ask a listing of Taskcluster for: the page whose token stands under `token` in the
+    /// query.
+    pub(crate) fn listing(&self, target: &str, limit: &str, token: &str) -> String {
+        let token = self.query(token);
+        path::with_query(target, &[("limit", limit), ("continuationToken", token)])
     }
 
     /// A value of the form; empty if there is none.

@@ -292,7 +292,8 @@ fn invitation(server: &Running) -> String {
         ..
     } = server;
     format!(
-        "\nThe server still runs at {root_url}; Ctrl-C ends it. To use it from another shell:\n\
+        "\nThe server still runs at {root_url}; Ctrl-C ends it. Open it in a browser, or use it from\n\
+         another shell:\n\
          \x20 export TASKCLUSTER_ROOT_URL={root_url}\n\
          \x20 export TASKCLUSTER_CLIENT_ID={}\n\
          \x20 export TASKCLUSTER_ACCESS_TOKEN={}\n",

@@ -4,7 +4,6 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use taskyard_client::taskcluster::{Client, Role};
 
-use crate::path::with_query;
 use crate::shown::{more, state, time};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Stale, Visit};
@@ -26,15 +25,10 @@ struct Roles {
     continuation_token: Option<String>,
 }
 
-fn listing(visit: &Visit, list: &str) -> String {
-    let token = visit.query("continuationToken");
-    with_query(list, &[("limit", ROWS), ("continuationToken", token)])
-}
-
 pub(crate) async fn clients(visit: &Visit) -> Result<Sheet, Trouble> {
     let listed: Clients = visit
         .apis
-        .get(&listing(visit, "/api/auth/v1/clients/"))
+        .get(&visit.listing("/api/auth/v1/clients/", ROWS, "continuationToken"))
         .await?;
     let main = html! {
         h1 { "Access" }
@@ -75,7 +69,7 @@ pub(crate) async fn clients(visit: &Visit) -> Result<Sheet, Trouble> {
 pub(crate) async fn roles(visit: &Visit) -> Result<Sheet, Trouble> {
     let listed: Roles = visit
         .apis
-        .get(&listing(visit, "/api/auth/v1/roles2/"))
+        .get(&visit.listing("/api/auth/v1/roles2/", ROWS, "continuationToken"))
         .await?;
     let main = html! {
         h1 { "Access" }

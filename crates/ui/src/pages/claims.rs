@@ -47,13 +47,13 @@ pub(crate) async fn section(visit: &Visit) -> Result<Option<Markup>, Trouble> {
     Ok(Some(html! {
         h2 { "Groups of claims" }
         ul {
-            @for group in &groups { li { a href=(path(&["claims", group])) { (group) } } }
+            @for group in &groups { li { a href=(path("/claims/{}", &[group])) { (group) } } }
         }
     }))
 }
 
 pub(crate) async fn page(visit: &Visit, group: &str) -> Result<Sheet, Trouble> {
-    let target = path(&["taskstore", "group", group]);
+    let target = path("/taskstore/group/{}", &[group]);
     let target = with_query(&target, &[("limit", ROWS), ("owned", "1")]);
     let entries: Vec<Entry> = visit.apis.get(&target).await?;
     let now = visit.now.millis();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use taskyard_client::Timestamp;
 use taskyard_client::taskcluster::{TaskAndStatus, TaskGroupPage, TaskState};
 
-use crate::path::{path, with_query};
+use crate::path::path;
 use crate::shown::{button, more, queue_link, state, time_or_dash, took};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Shown, Stale, Visit};
@@ -23,15 +23,13 @@ const STATES: [TaskState; 6] = [
 ];
 
 pub(crate) async fn page(visit: &Visit, group_id: &str) -> Result<Sheet, Trouble> {
-    let here = path(&["tasks", "groups", group_id]);
-    let token = visit.query("continuationToken");
-    let target = with_query(
-        &path(&["api", "queue", "v1", "task-group", group_id, "list"]),
-        &[("limit", TASKS), ("continuationToken", token)],
-    );
+    let here = path("/tasks/groups/{}", &[group_id]);
+    let target = path("/api/queue/v1/task-group/{}/list", &[group_id]);
+    let target = visit.listing(&target, TASKS, "continuationToken");
     let group: TaskGroupPage = visit.apis.get(&target).await?;
     let is_open = group.tasks.iter().any(|it| !it.status.state.is_resolved());
-    let is_whole = token.is_empty() && group.continuation_token.is_none();
+    let is_whole =
+        visit.query("continuationToken").is_empty() && group.continuation_token.is_none();
     let main = html! {
         h1 { "Task group" }
         dl {
@@ -84,7 +82,7 @@ fn row(visit: &Visit, it: &TaskAndStatus) -> Markup {
         .flatten();
     html! {
         tr {
-            td { a href=(path(&["tasks", &status.task_id])) { (name) } }
+            td { a href=(path("/tasks/{}", &[&status.task_id])) { (name) } }
             td { (state(status.state.as_str())) }
             td { (queue_link(&queue)) }
             td.number { (status.runs.len()) }
@@ -147,7 +145,7 @@ pub(crate) async fn act(visit: &Visit, group_id: &str, action: &str) -> Result<S
     if !["cancel", "seal"].contains(&action) {
         return Err(Trouble::NoPage);
     }
-    let target = path(&["api", "queue", "v1", "task-group", group_id, action]);
+    let target = path("/api/queue/v1/task-group/{}/{}", &[group_id, action]);
     let _group: Value = visit.apis.post(&target, &json!({})).await?;
-    Ok(Shown::Elsewhere(path(&["tasks", "groups", group_id])))
+    Ok(Shown::Elsewhere(path("/tasks/groups/{}", &[group_id])))
 }

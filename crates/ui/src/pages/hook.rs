@@ -5,10 +5,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use taskyard_client::taskcluster::{FireResult, FiredBy, Hook, HookFiresPage, HookStatus};
 
-use crate::path::{path, with_query};
+use crate::path::path;
 use crate::shown::{more, nothing, pretty, state, task_link, time, time_or_dash};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Shown, Stale, Visit};
+
+/// Fires of one page.
+const FIRES: &str = "50";
 
 #[derive(Deserialize)]
 struct Groups {
@@ -26,7 +29,7 @@ pub(crate) async fn list(visit: &Visit) -> Result<Sheet, Trouble> {
     for group in &groups.groups {
         let of_group: OfGroup = visit
             .apis
-            .get(&path(&["api", "hooks", "v1", "hooks", group]))
+            .get(&path("/api/hooks/v1/hooks/{}", &[group]))
             .await?;
         hooks.extend(of_group.hooks);
     }
@@ -42,7 +45,7 @@ pub(crate) async fn list(visit: &Visit) -> Result<Sheet, Trouble> {
                     @for hook in &hooks {
                         tr {
                             td {
-                                a href=(path(&["hooks", &hook.hook_group_id, &hook.hook_id])) {
+                                a href=(path("/hooks/{}/{}", &[&hook.hook_group_id, &hook.hook_id])) {
                                     (hook.hook_group_id) "/" (hook.hook_id)
                                 }
                             }
@@ -69,15 +72,12 @@ fn schedule(lines: &[String]) -> Markup {
 }
 
 pub(crate) async fn page(visit: &Visit, group: &str, name: &str) -> Result<Sheet, Trouble> {
-    let of_hook = path(&["api", "hooks", "v1", "hooks", group, name]);
-    let here = path(&["hooks", group, name]);
+    let of_hook = path("/api/hooks/v1/hooks/{}/{}", &[group, name]);
+    let here = path("/hooks/{}/{}", &[group, name]);
     let hook: Hook = visit.apis.get(&of_hook).await?;
     let status: HookStatus = visit.apis.get(&format!("{of_hook}/status")).await?;
-    let token = visit.query("continuationToken");
-    let fires = with_query(
-        &format!("{of_hook}/last-fires"),
-        &[("limit", "50"), ("continuationToken", token)],
-    );
+    let fires = format!("{of_hook}/last-fires");
+    let fires = visit.listing(&fires, FIRES, "continuationToken");
     let fires: Option<HookFiresPage> = visit.apis.find(&fires).await?;
     let definition = &hook.definition;
     let main = html! {
@@ -164,12 +164,12 @@ fn by(fired_by: FiredBy) -> &'static str {
 pub(crate) async fn fire(visit: &Visit, group: &str, name: &str) -> Result<Shown, Trouble> {
     let payload: Value = serde_json::from_str(visit.form("payload"))
         .map_err(|error| Trouble::Bad(format!("The payload is no JSON: {error}.")))?;
-    let target = path(&["api", "hooks", "v1", "hooks", group, name, "trigger"]);
+    let target = path("/api/hooks/v1/hooks/{}/{}/trigger", &[group, name]);
     let made: Value = visit.apis.post(&target, &payload).await?;
     // A template may give no task at all.
     let task_id = made.pointer("/status/taskId").or(made.get("taskId"));
     Ok(Shown::Elsewhere(match task_id.and_then(Value::as_str) {
-        Some(task_id) => path(&["tasks", task_id]),
-        None => path(&["hooks", group, name]),
+        Some(task_id) => path("/tasks/{}", &[task_id]),
+        None => path("/hooks/{}/{}", &[group, name]),
     }))
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use taskyard_client::taskcluster::{IndexedTasksPage, NamespacesPage};
 
-use crate::path::{path, with_query};
+use crate::path::path;
 use crate::shown::{more, nothing, task_link, time};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Stale, Visit};
@@ -13,21 +13,14 @@ const ROWS: &str = "200";
 
 pub(crate) async fn page(visit: &Visit, namespace: &str) -> Result<Sheet, Trouble> {
     let here = place(namespace);
-    let listing = |list: &str, token: &str| {
-        let all = ["api", "index", "v1", list, namespace];
-        let used = if namespace.is_empty() {
-            &all[..4]
-        } else {
-            &all
-        };
-        let token = visit.query(token);
-        with_query(
-            &path(used),
-            &[("limit", ROWS), ("continuationToken", token)],
-        )
+    let in_namespace = |list: &str| match namespace {
+        "" => format!("/api/index/v1/{list}"),
+        namespace => path("/api/index/v1/{}/{}", &[list, namespace]),
     };
-    let below: NamespacesPage = visit.apis.get(&listing("namespaces", "namespaces")).await?;
-    let tasks: IndexedTasksPage = visit.apis.get(&listing("tasks", "tasks")).await?;
+    let target = visit.listing(&in_namespace("namespaces"), ROWS, "namespaces");
+    let below: NamespacesPage = visit.apis.get(&target).await?;
+    let target = visit.listing(&in_namespace("tasks"), ROWS, "tasks");
+    let tasks: IndexedTasksPage = visit.apis.get(&target).await?;
     let main = html! {
         h1 { "Index" }
         (trail(namespace))
@@ -74,7 +67,7 @@ fn place(namespace: &str) -> String {
     if namespace.is_empty() {
         "/tasks/index".to_owned()
     } else {
-        path(&["tasks", "index", namespace])
+        path("/tasks/index/{}", &[namespace])
     }
 }
 

@@ -17,20 +17,13 @@ pub(crate) async fn page(
     name: &str,
 ) -> Result<Sheet, Trouble> {
     // Says whether there is one, and refuses whoever may not read it.
-    let info = path(&[
-        "api",
-        "queue",
-        "v1",
-        "task",
-        task_id,
-        "runs",
-        run_id,
-        "artifact-info",
-        name,
-    ]);
+    let info = path(
+        "/api/queue/v1/task/{}/runs/{}/artifact-info/{}",
+        &[task_id, run_id, name],
+    );
     let _known: Value = visit.apis.get(&info).await?;
     let file = below(
-        &path(&["tasks", task_id, "runs", run_id, "artifacts"]),
+        &path("/tasks/{}/runs/{}/artifacts", &[task_id, run_id]),
         name,
     );
     let main = html! {
@@ -57,17 +50,10 @@ pub(crate) async fn artifact(
     run_id: &str,
     name: &str,
 ) -> Result<Shown, Trouble> {
-    let target = path(&[
-        "api",
-        "queue",
-        "v1",
-        "task",
-        task_id,
-        "runs",
-        run_id,
-        "artifacts",
-        name,
-    ]);
+    let target = path(
+        "/api/queue/v1/task/{}/runs/{}/artifacts/{}",
+        &[task_id, run_id, name],
+    );
     let answer = visit.apis.send(Method::GET, &target, None, &[]).await?;
     let place = answer.headers().get(header::LOCATION);
     match place.and_then(|place| place.to_str().ok()) {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use taskyard_client::Timestamp;
 
-use crate::path::{path, with_query};
+use crate::path::path;
 use crate::shown::{more, nothing, queue_link, time};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Shown, Stale, Visit};
@@ -76,13 +76,7 @@ pub(crate) async fn page(visit: &Visit) -> Result<Sheet, Trouble> {
 }
 
 async fn task_queues(visit: &Visit) -> Result<Option<Markup>, Trouble> {
-    let target = with_query(
-        "/api/queue/v1/task-queues",
-        &[
-            ("limit", QUEUES),
-            ("continuationToken", visit.query("continuationToken")),
-        ],
-    );
+    let target = visit.listing("/api/queue/v1/task-queues", QUEUES, "continuationToken");
     let listed: Listed = visit.apis.get(&target).await?;
     let queues = &listed.task_queues;
     if queues.is_empty() {
@@ -125,7 +119,7 @@ async fn task_queues(visit: &Visit) -> Result<Option<Markup>, Trouble> {
 
 /// Counts what waits and runs.
 pub(crate) async fn counts(visit: &Visit, task_queue_id: &str) -> Result<Counts, Trouble> {
-    let target = path(&["api", "queue", "v1", "task-queues", task_queue_id, "counts"]);
+    let target = path("/api/queue/v1/task-queues/{}/counts", &[task_queue_id]);
     visit.apis.get(&target).await
 }
 
@@ -142,11 +136,11 @@ pub(crate) async fn find(visit: &Visit) -> Result<Shown, Trouble> {
     if id.is_empty() {
         return Ok(Shown::Elsewhere("/".to_owned()));
     }
-    let target = path(&["api", "queue", "v1", "task", id, "status"]);
+    let target = path("/api/queue/v1/task/{}/status", &[id]);
     let found: Result<Option<Value>, Trouble> = visit.apis.find(&target).await;
     Ok(Shown::Elsewhere(match found {
-        Ok(Some(_)) => path(&["tasks", id]),
+        Ok(Some(_)) => path("/tasks/{}", &[id]),
         // The page of the group says it if there is none of this id either.
-        Ok(None) | Err(_) => path(&["tasks", "groups", id]),
+        Ok(None) | Err(_) => path("/tasks/groups/{}", &[id]),
     }))
 }

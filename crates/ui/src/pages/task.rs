@@ -19,14 +19,11 @@ const DEPENDENTS: &str = "50";
 const ARTIFACTS: &str = "200";
 
 pub(crate) async fn page(visit: &Visit, task_id: &str) -> Result<Sheet, Trouble> {
-    let task = ["api", "queue", "v1", "task", task_id];
-    let response: TaskStatusResponse = visit
-        .apis
-        .get(&path(&[&task[..], &["status"]].concat()))
-        .await?;
-    let status = response.status;
-    let definition: TaskDefinition = visit.apis.get(&path(&task)).await?;
-    let dependents = path(&[&task[..], &["dependents"]].concat());
+    let task = path("/api/queue/v1/task/{}", &[task_id]);
+    let found: TaskStatusResponse = visit.apis.get(&format!("{task}/status")).await?;
+    let status = found.status;
+    let definition: TaskDefinition = visit.apis.get(&task).await?;
+    let dependents = format!("{task}/dependents");
     let dependents: DependentsPage = visit
         .apis
         .get(&with_query(&dependents, &[("limit", DEPENDENTS)]))
@@ -53,15 +50,15 @@ pub(crate) async fn page(visit: &Visit, task_id: &str) -> Result<Sheet, Trouble>
         }
         (artifacts)
         @if !definition.dependencies.is_empty() {
-            h2 { "Depends on" }
+            h2 { "Dependencies" }
             ul { @for id in &definition.dependencies { li { (task_link(id)) } } }
         }
         @if !dependents.tasks.is_empty() {
-            h2 { "Is waited for by" }
+            h2 { "Dependents" }
             ul {
                 @for dependent in &dependents.tasks {
                     li {
-                        a href=(path(&["tasks", &dependent.status.task_id])) {
+                        a href=(path("/tasks/{}", &[&dependent.status.task_id])) {
                             (dependent.task.metadata.name)
                         }
                         " " (state(dependent.status.state.as_str()))
@@ -103,7 +100,7 @@ fn stale(status: &TaskStatus) -> Stale {
 }
 
 fn actions(status: &TaskStatus) -> Markup {
-    let to = |action: &str| path(&["tasks", &status.task_id, action]);
+    let to = |action: &str| path("/tasks/{}/{}", &[&status.task_id, action]);
     html! {
         div.actions {
             @if status.state == TaskState::Unscheduled {
@@ -124,7 +121,7 @@ fn facts(visit: &Visit, status: &TaskStatus, definition: &TaskDefinition) -> Mar
         dl {
             dt { "Task" } dd.id { (status.task_id) }
             dt { "Group" } dd {
-                a.id href=(path(&["tasks", "groups", &status.task_group_id])) {
+                a.id href=(path("/tasks/groups/{}", &[&status.task_group_id])) {
                     (status.task_group_id)
                 }
             }
@@ -188,20 +185,16 @@ fn worker(run: &Run) -> String {
 
 fn log(task_id: &str, run: &Run, name: &str) -> String {
     let run = run.run_id.to_string();
-    below(&path(&["tasks", task_id, "runs", &run, "logs"]), name)
+    below(&path("/tasks/{}/runs/{}/logs", &[task_id, &run]), name)
 }
 
 async fn artifacts(visit: &Visit, status: &TaskStatus, run: &Run) -> Result<Markup, Trouble> {
     let run_id = run.run_id.to_string();
-    let of_run = ["task", &status.task_id, "runs", &run_id, "artifacts"];
-    let target = path(&[&["api", "queue", "v1"][..], &of_run].concat());
-    let token = visit.query("continuationToken");
-    let target = with_query(
-        &target,
-        &[("limit", ARTIFACTS), ("continuationToken", token)],
-    );
+    let of_run = path("task/{}/runs/{}/artifacts", &[&status.task_id, &run_id]);
+    let target = format!("/api/queue/v1/{of_run}");
+    let target = visit.listing(&target, ARTIFACTS, "continuationToken");
     let found: ArtifactsPage = visit.apis.get(&target).await?;
-    let files = path(&["tasks", &status.task_id, "runs", &run_id, "artifacts"]);
+    let files = path("/tasks/{}/runs/{}/artifacts", &[&status.task_id, &run_id]);
     Ok(html! {
         @if !found.artifacts.is_empty() {
             h2 { "Artifacts of run " (run_id) }
@@ -227,7 +220,7 @@ async fn artifacts(visit: &Visit, status: &TaskStatus, run: &Run) -> Result<Mark
                     }
                 }
             }
-            (more(&path(&["tasks", &status.task_id]), "continuationToken",
+            (more(&path("/tasks/{}", &[&status.task_id]), "continuationToken",
                 found.continuation_token.as_deref()))
         }
     })
@@ -242,7 +235,7 @@ pub(crate) async fn act(visit: &Visit, task_id: &str, action: &str) -> Result<Sh
     if !["cancel", "rerun", "schedule"].contains(&action) {
         return Err(Trouble::NoPage);
     }
-    let target = path(&["api", "queue", "v1", "task", task_id, action]);
+    let target = path("/api/queue/v1/task/{}/{}", &[task_id, action]);
     let _status: Value = visit.apis.post(&target, &json!({})).await?;
-    Ok(Shown::Elsewhere(path(&["tasks", task_id])))
+    Ok(Shown::Elsewhere(path("/tasks/{}", &[task_id])))
 }

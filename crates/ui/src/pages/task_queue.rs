@@ -6,7 +6,7 @@ use taskyard_client::Timestamp;
 use taskyard_client::taskcluster::TaskDefinition;
 
 use super::overview::counts;
-use crate::path::{path, with_query};
+use crate::path::path;
 use crate::shown::{more, nothing, task_link, time, time_or_dash};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Stale, Visit};
@@ -65,22 +65,19 @@ pub(crate) async fn page(
     worker_type: &str,
 ) -> Result<Sheet, Trouble> {
     let id = format!("{provisioner}/{worker_type}");
-    let here = path(&["provisioners", provisioner, "worker-types", worker_type]);
-    let listing = |base: String, token: &str| {
-        let token = visit.query(token);
-        with_query(&base, &[("limit", ROWS), ("continuationToken", token)])
+    let here = path(
+        "/provisioners/{}/worker-types/{}",
+        &[provisioner, worker_type],
+    );
+    let of_queue = |list: &str| {
+        let target = path("/api/queue/v1/task-queues/{}/{}", &[&id, list]);
+        visit.listing(&target, ROWS, list)
     };
-    let of_queue = |list: &str| path(&["api", "queue", "v1", "task-queues", &id, list]);
-    let pending: Tasks = visit
-        .apis
-        .get(&listing(of_queue("pending"), "pending"))
-        .await?;
-    let claimed: Tasks = visit
-        .apis
-        .get(&listing(of_queue("claimed"), "claimed"))
-        .await?;
-    let workers = format!("/api/queue/v1{here}/workers");
-    let workers: Workers = visit.apis.get(&listing(workers, "workers")).await?;
+    let pending: Tasks = visit.apis.get(&of_queue("pending")).await?;
+    let claimed: Tasks = visit.apis.get(&of_queue("claimed")).await?;
+    let target = format!("/api/queue/v1{here}/workers");
+    let target = visit.listing(&target, ROWS, "workers");
+    let workers: Workers = visit.apis.get(&target).await?;
     let counts = counts(visit, &id).await?;
     let main = html! {
         h1 { (id) }
@@ -112,7 +109,7 @@ fn tasks(visit: &Visit, listed: &Tasks, since: &str, empty: &str) -> Markup {
                 tbody {
                     @for it in &listed.tasks {
                         tr {
-                            td { a href=(path(&["tasks", &it.task_id])) { (it.task.metadata.name) } }
+                            td { a href=(path("/tasks/{}", &[&it.task_id])) { (it.task.metadata.name) } }
                             td { (priority(&it.task)) }
                             td { (named(it.worker_group.as_deref(), it.worker_id.as_deref())) }
                             td { (time(it.inserted, visit.now)) }
