@@ -104,6 +104,12 @@ impl Browser {
         .await;
     }
 
+    /// Opens what is summed up like this.
+    pub(crate) async fn presses_summary(&self, label: &str) {
+        self.clicks(&format!("//main//summary[normalize-space()='{label}']"))
+            .await;
+    }
+
     async fn clicks(&self, path: &str) {
         let locator = Locator::XPath(path);
         let looking = async {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use taskcluster::{Auth, ClientBuilder, Credentials, Hooks, Queue};
+use taskcluster::{Auth, ClientBuilder, Credentials, Hooks, Notify, Queue, Secrets};
 use taskyard_conformance::made::{after, slug};
 use taskyard_conformance::{ROOT_ACCESS_TOKEN, ROOT_CLIENT_ID};
 
@@ -25,6 +25,14 @@ impl House {
 
     pub(crate) fn auth(&self) -> Auth {
         Auth::new(root(&self.root_url)).unwrap()
+    }
+
+    pub(crate) fn notify(&self) -> Notify {
+        Notify::new(root(&self.root_url)).unwrap()
+    }
+
+    pub(crate) fn secrets(&self) -> Secrets {
+        Secrets::new(root(&self.root_url)).unwrap()
     }
 
     pub(crate) fn hooks(&self) -> Hooks {

@@ -19,6 +19,7 @@ mod cloud;
 mod hooks;
 mod house;
 mod logs;
+mod outbox;
 mod tasks;
 mod visitors;
 

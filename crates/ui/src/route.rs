@@ -26,8 +26,10 @@ pub(crate) enum Route {
     ClaimGroups,
     ClaimGroup(String),
     Events,
+    Outbox,
     Clients,
     Roles,
+    Secrets,
     SignIn,
     // What pages load.
     Asset(String),
@@ -44,7 +46,7 @@ pub(crate) enum Route {
 }
 
 /// First segments of what is found here.
-const FIRST: [&str; 13] = [
+const FIRST: [&str; 15] = [
     "",
     "assets",
     "auth",
@@ -53,7 +55,9 @@ const FIRST: [&str; 13] = [
     "events",
     "hooks",
     "live",
+    "outbox",
     "provisioners",
+    "secrets",
     "sign-in",
     "sign-out",
     "tasks",
@@ -111,6 +115,8 @@ fn page(segments: &[&str]) -> Option<Route> {
         ["claims"] => Route::ClaimGroups,
         ["claims", group] => Route::ClaimGroup(own(group)),
         ["events"] => Route::Events,
+        ["outbox"] => Route::Outbox,
+        ["secrets"] => Route::Secrets,
         ["auth", "clients"] => Route::Clients,
         ["auth", "roles"] => Route::Roles,
         ["sign-in"] => Route::SignIn,

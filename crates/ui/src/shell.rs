@@ -19,14 +19,15 @@ pub(crate) struct Shell {
 }
 
 /// The navigation: what it leads to, what it is called, and the paths that belong to it.
-const PLACES: [(&str, &str, &[&str]); 7] = [
+const PLACES: [(&str, &str, &[&str]); 8] = [
     ("/", "Queues", &["/provisioners"]),
     ("/tasks/index", "Index", &["/tasks/index"]),
     ("/hooks", "Hooks", &["/hooks"]),
     ("/cloudtasks", "Cloud Tasks", &["/cloudtasks"]),
     ("/claims", "Claims", &["/claims"]),
     ("/events", "Events", &["/events"]),
-    ("/auth/clients", "Access", &["/auth"]),
+    ("/outbox", "Outbox", &["/outbox"]),
+    ("/auth/clients", "Access", &["/auth", "/secrets"]),
 ];
 
 impl Shell {

@@ -1,6 +1,7 @@
 //! How times, states, links and tables look on every page.
 
 use maud::{Markup, html};
+use serde::Serialize;
 use serde_json::Value;
 use taskyard_client::Timestamp;
 use taskyard_engine::Timestamp as Now;
@@ -69,6 +70,12 @@ fn span(millis: i64) -> String {
 /// A state, in its colour.
 pub(crate) fn state(name: &str) -> Markup {
     html! { span class={ "state " (name.to_ascii_lowercase()) } { (name) } }
+}
+
+/// The word that an API has for a variant of an enumeration.
+pub(crate) fn word(variant: impl Serialize) -> String {
+    let written = serde_json::to_value(variant).unwrap_or_default();
+    written.as_str().unwrap_or("unknown").to_owned()
 }
 
 /// JSON as people read it.

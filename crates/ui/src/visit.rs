@@ -200,6 +200,8 @@ async fn show(visit: &Visit, route: &Route) -> Result<Shown, Trouble> {
         Route::ClaimGroup(name) => pages::claims::page(visit, name).await.map(Shown::from),
         Route::Events => Ok(pages::events::page(visit).into()),
         Route::Live => pages::events::live(visit).await,
+        Route::Outbox => pages::outbox::page(visit).await.map(Shown::from),
+        Route::Secrets => pages::secrets::page(visit).await.map(Shown::from),
         Route::Clients => pages::access::clients(visit).await.map(Shown::from),
         Route::Roles => pages::access::roles(visit).await.map(Shown::from),
         Route::SignIn => Ok(pages::sign_in::page(visit, None).into()),

@@ -32,7 +32,7 @@ pub(crate) async fn clients(visit: &Visit) -> Result<Sheet, Trouble> {
         .await?;
     let main = html! {
         h1 { "Access" }
-        (switch("clients"))
+        (switch("/auth/clients"))
         table {
             thead { tr {
                 th { "Client" } th { "State" } th { "Scopes" } th { "Last used" } th { "Expires" }
@@ -73,7 +73,7 @@ pub(crate) async fn roles(visit: &Visit) -> Result<Sheet, Trouble> {
         .await?;
     let main = html! {
         h1 { "Access" }
-        (switch("roles"))
+        (switch("/auth/roles"))
         table {
             thead { tr { th { "Role" } th { "Scopes" } th { "Changed" } } }
             tbody {
@@ -95,11 +95,17 @@ pub(crate) async fn roles(visit: &Visit) -> Result<Sheet, Trouble> {
     })
 }
 
-fn switch(current: &str) -> Markup {
+/// Leads to the other pages of who may do what.
+pub(super) fn switch(current: &str) -> Markup {
+    let places = [
+        ("/auth/clients", "clients"),
+        ("/auth/roles", "roles"),
+        ("/secrets", "secrets"),
+    ];
     html! {
         p.trail {
-            @for name in ["clients", "roles"] {
-                a href={ "/auth/" (name) } aria-current=[(name == current).then_some("page")] { (name) }
+            @for (place, name) in places {
+                a href=(place) aria-current=[(place == current).then_some("page")] { (name) }
                 " "
             }
         }

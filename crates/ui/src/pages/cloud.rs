@@ -7,7 +7,7 @@ use taskyard_client::cloudtasks::{LoggedAttempt, Queue, Task};
 use taskyard_engine::cloud::location;
 
 use crate::path::{below, with_query};
-use crate::shown::{button, more, nothing, pretty, state, written_time};
+use crate::shown::{button, more, nothing, pretty, state, word, written_time};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Shown, Stale, Visit};
 
@@ -99,8 +99,7 @@ fn last(name: &str) -> &str {
 }
 
 fn state_of(queue: &Queue) -> String {
-    let written = serde_json::to_value(queue.state).unwrap_or_default();
-    written.as_str().unwrap_or("unknown").to_ascii_lowercase()
+    word(queue.state).to_ascii_lowercase()
 }
 
 fn table_of_queues(visit: &Visit, queues: &[Queue]) -> Markup {

@@ -9,6 +9,7 @@ use taskyard_client::taskcluster::{
 use crate::path::{below, path, with_query};
 use crate::shown::{
     address, button, more, nothing, pretty, queue_link, state, task_link, time, time_or_dash, took,
+    word,
 };
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Shown, Stale, Visit};
@@ -147,7 +148,7 @@ fn runs(visit: &Visit, status: &TaskStatus) -> Markup {
                 @for run in status.runs.iter().rev() {
                     tr {
                         td.number { (run.run_id) }
-                        td { (state(run_state(run))) }
+                        td { (state(&word(run.state))) }
                         td { (run.reason_created) }
                         td { (run.reason_resolved.as_deref().unwrap_or("–")) }
                         td { (worker(run)) }
@@ -162,17 +163,6 @@ fn runs(visit: &Visit, status: &TaskStatus) -> Markup {
                 }
             }
         }
-    }
-}
-
-fn run_state(run: &Run) -> &'static str {
-    use taskyard_client::taskcluster::RunState;
-    match run.state {
-        RunState::Pending => "pending",
-        RunState::Running => "running",
-        RunState::Completed => "completed",
-        RunState::Failed => "failed",
-        RunState::Exception => "exception",
     }
 }
 

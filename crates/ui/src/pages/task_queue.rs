@@ -7,7 +7,7 @@ use taskyard_client::taskcluster::TaskDefinition;
 
 use super::overview::counts;
 use crate::path::path;
-use crate::shown::{more, nothing, task_link, time, time_or_dash};
+use crate::shown::{more, nothing, task_link, time, time_or_dash, word};
 use crate::trouble::Trouble;
 use crate::visit::{Sheet, Stale, Visit};
 
@@ -110,7 +110,7 @@ fn tasks(visit: &Visit, listed: &Tasks, since: &str, empty: &str) -> Markup {
                     @for it in &listed.tasks {
                         tr {
                             td { a href=(path("/tasks/{}", &[&it.task_id])) { (it.task.metadata.name) } }
-                            td { (priority(&it.task)) }
+                            td { (it.task.priority.map_or("lowest".to_owned(), word)) }
                             td { (named(it.worker_group.as_deref(), it.worker_id.as_deref())) }
                             td { (time(it.inserted, visit.now)) }
                         }
@@ -119,11 +119,6 @@ fn tasks(visit: &Visit, listed: &Tasks, since: &str, empty: &str) -> Markup {
             }
         }
     }
-}
-
-fn priority(task: &TaskDefinition) -> String {
-    let written = serde_json::to_value(task.priority).unwrap_or_default();
-    written.as_str().unwrap_or("lowest").to_owned()
 }
 
 fn named(group: Option<&str>, id: Option<&str>) -> String {
