@@ -95,8 +95,13 @@ impl Levels for Bench {
             }
             phases.extend(turns.phases(connections));
         }
-        let many = self.load(Step::FindMany, 1, self.yard.timed()).await?;
-        phases.push(Phase::new(targets::FIND_MANY, 1, &many, None));
+        for (name, step) in [
+            (targets::FIND_MANY, Step::FindMany),
+            (targets::LIST, Step::List),
+        ] {
+            let outcome = self.load(step, 1, self.yard.timed()).await?;
+            phases.push(Phase::new(name, 1, &outcome, None));
+        }
         Ok(phases)
     }
 

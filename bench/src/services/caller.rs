@@ -1,6 +1,6 @@
 //! One connection's calls to the three services.
 
-use super::targets::{FIND, FIND_MANY, INSERT, PURGES, SECRET};
+use super::targets::{FIND, FIND_MANY, INSERT, LIST, PURGES, SECRET};
 use crate::clock;
 use crate::connection::Connection;
 use crate::identity::Identity;
@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Find,
     /// findTasksAtIndex.
     FindMany,
+    /// listTasks, of a whole namespace.
+    List,
     /// insertTask at a path where something is.
     Insert,
     /// Reads a secret.
@@ -95,6 +97,13 @@ impl Caller {
         path(self.place % self.next.count().max(1))
     }
 
+    /// A namespace that is full.
+    fn namespace(&mut self) -> String {
+        self.place = self.place.wrapping_add(611_953);
+        let full = (self.next.count() / NAMESPACE).max(1);
+        format!("bench.group-{}", self.place % full)
+    }
+
     async fn send(
         &self,
         connection: &mut Connection,
@@ -144,6 +153,10 @@ impl Client for Caller {
                 let body = json!({"indexes": paths}).to_string().into();
                 let target = "/api/index/v1/tasks/indexes".to_owned();
                 (FIND_MANY, Method::POST, target, Some(body))
+            }
+            Step::List => {
+                let target = format!("/api/index/v1/tasks/{}?limit={NAMESPACE}", self.namespace());
+                (LIST, Method::GET, target, None)
             }
             Step::Insert => {
                 let target = format!("/api/index/v1/task/{}", self.some_path());

@@ -6,6 +6,8 @@ use crate::report::{Level, Target, thousands};
 pub(crate) const FIND: &str = "find";
 /// The phase that finds a thousand tasks at once.
 pub(crate) const FIND_MANY: &str = "find 1000";
+/// The phase that lists a namespace of a thousand tasks.
+pub(crate) const LIST: &str = "list 1000";
 /// The phase that puts tasks at paths where others are.
 pub(crate) const INSERT: &str = "insert";
 /// The phase that reads a secret.
@@ -14,11 +16,12 @@ pub(crate) const SECRET: &str = "secret";
 pub(crate) const PURGES: &str = "purges";
 
 /// Milliseconds within which 99 of 100 calls are answered, and with how many connections.
-const LIMITS: [(&str, usize, f64); 4] = [
+const LIMITS: [(&str, usize, f64); 5] = [
     (FIND, 16, 5.0),
     (SECRET, 16, 5.0),
     (PURGES, 16, 5.0),
     (FIND_MANY, 1, 20.0),
+    (LIST, 1, 20.0),
 ];
 /// How much slower a task may be found among many than among few.
 const GROWTH: f64 = 1.5;
@@ -73,8 +76,8 @@ mod tests {
 
     #[test]
     fn calls_below_their_limits_meet_the_targets_and_others_do_not() {
-        assert_eq!(met(&[level(1000, 1.0, 0.9)]), [true; 4]);
-        assert_eq!(met(&[level(1000, 1.0, 1.0)]), [false; 4]);
+        assert_eq!(met(&[level(1000, 1.0, 0.9)]), [true; 5]);
+        assert_eq!(met(&[level(1000, 1.0, 1.0)]), [false; 5]);
         let both = [level(1000, 1.0, 0.9), level(1_000_000, 1.6, 0.9)];
         assert_eq!(met(&both).last(), Some(&false));
         assert!(judge(&[Level::sample(1, 0, Vec::new())]).is_empty());

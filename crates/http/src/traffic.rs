@@ -36,12 +36,6 @@ struct Figures {
 impl Traffic {
     /// Figures for each of `apis`. Install the recorder first: figures made before are lost.
     pub fn of(apis: &[Api]) -> Self {
-        metrics::describe_counter!("taskyard_http_requests_total", "Requests answered");
-        metrics::describe_histogram!(
-            "taskyard_http_request_seconds",
-            metrics::Unit::Seconds,
-            "Time from the head of a request to the head of its response"
-        );
         Self {
             apis: apis
                 .iter()

@@ -34,16 +34,6 @@ pub(crate) fn routes(figures: &Figures, store: Store, clock: Clock) -> Router {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    metrics::describe_gauge!(
-        "taskyard_queue_waiting",
-        "Entries of a queue that may be claimed"
-    );
-    metrics::describe_gauge!("taskyard_queue_claimed", "Entries of a queue that are held");
-    metrics::describe_gauge!(
-        "taskyard_queue_oldest_seconds",
-        metrics::Unit::Seconds,
-        "How long the oldest entry of a queue has waited"
-    );
     let figures = figures.clone();
     let told: Arc<Mutex<Told>> = Arc::default();
     let scrape = async move || {

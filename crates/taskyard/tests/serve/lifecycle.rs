@@ -1,3 +1,9 @@
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use taskyard_client::slugid;
+
+use crate::caller::Caller;
 use crate::process::{Ground, Server, ended, run};
 
 #[tokio::test]
@@ -21,6 +27,25 @@ async fn metrics_count_what_was_answered() {
     assert_eq!(status, 200);
     let line = r#"taskyard_http_requests_total{api="other",status="2xx"} 1"#;
     assert!(text.lines().any(|found| found == line), "{text}");
+}
+
+#[tokio::test]
+async fn every_figure_says_what_it_means() {
+    let ground = Ground::new();
+    let server = ground.serve(&["--dev"]).await;
+    let caller = Caller::anonymous(&server.url);
+    let id = slugid::nice();
+    caller.create(&id, json!({})).await.unwrap();
+    let (_, text) = server.get("/metrics").await;
+    let names = |start: &str| -> BTreeSet<&str> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(start));
+        lines.filter_map(|line| line.split(' ').next()).collect()
+    };
+    let (told, explained) = (names("# TYPE "), names("# HELP "));
+    for name in ["taskyard_store_commits_total", "taskyard_queue_waiting"] {
+        assert!(told.contains(name), "{text}");
+    }
+    assert_eq!(told, explained);
 }
 
 #[tokio::test]
