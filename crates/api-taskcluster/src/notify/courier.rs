@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use taskyard_engine::Timestamp;
 use taskyard_engine::notification::{self, Notification};
 use taskyard_store::{Error, Key};
+use tokio::task::JoinSet;
 
 use super::notifier::Notifier;
 use super::sinks::Unsent;
@@ -20,9 +20,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// Sends notifications that wait, for ever.
 pub async fn deliver(notifier: Arc<Notifier>) {
     let mut changes = notifier.store.wait_for(notification::topic());
+    let mut under_way = JoinSet::new();
     loop {
         let now = notifier.clock.now();
-        let until = match sweep(&notifier, now).await {
+        let until = match sweep(&notifier, now, &mut under_way).await {
             Ok(next) => next.min(now.plus(LONGEST_SLEEP)),
             Err(error) => {
                 tracing::warn!(%error, "notifications wait for the database");
@@ -38,27 +39,37 @@ pub async fn deliver(notifier: Arc<Notifier>) {
     }
 }
 
-/// Sends what is due at `now`; returns when to look again.
-async fn sweep(notifier: &Notifier, now: Timestamp) -> Result<Timestamp, Error> {
+/// Begins to send what is due at `now`, and waits for none of it that has begun, since some of it may
+/// be slow; returns when to look again.
+async fn sweep(
+    notifier: &Arc<Notifier>,
+    now: Timestamp,
+    under_way: &mut JoinSet<()>,
+) -> Result<Timestamp, Error> {
     let due = notifier
         .store
         .read(move |tx| notification::due(tx, now, PORTION));
     let due = due.await?;
     let is_full = due.len() == PORTION;
-    let sent = stream::iter(due).map(|number| async move {
+    for number in due {
+        while under_way.len() >= AT_ONCE {
+            under_way.join_next().await;
+        }
+        // It may have waited for its turn, and is this node's from now on.
+        let now = notifier.clock.now();
         let claim = move |tx: &mut taskyard_store::Tx<'_>| notification::claim(tx, now, number);
         let claimed = notifier
             .store
             .write(Key::of("notifications"), claim)
             .await?;
-        match claimed {
-            Some(claimed) => notifier.try_to_send(&claimed).await.map(drop),
-            None => Ok(()),
+        if let Some(claimed) = claimed {
+            let notifier = Arc::clone(notifier);
+            under_way.spawn(async move {
+                if let Err(error) = notifier.try_to_send(&claimed).await {
+                    tracing::warn!(number, %error, "what became of a notification is not noted");
+                }
+            });
         }
-    });
-    let mut sent = sent.buffer_unordered(AT_ONCE);
-    while let Some(done) = sent.next().await {
-        done?;
     }
     if is_full {
         return Ok(now);

@@ -59,6 +59,9 @@ async fn waits_for(house: &House, state: &str, count: usize) -> Vec<Value> {
         .expect("it is there soon")
 }
 
+/// The status of an answer that never comes.
+const NEVER: u16 = 0;
+
 /// A chat service that answers what it is told to, and keeps what it hears.
 struct Chat {
     url: String,
@@ -89,6 +92,10 @@ async fn hears(
     } else {
         answers.remove(0)
     };
+    drop(answers);
+    if next.0 == NEVER {
+        std::future::pending::<()>().await;
+    }
     (
         StatusCode::from_u16(next.0).expect("a status"),
         next.1.to_string(),
@@ -325,20 +332,53 @@ on_both_databases! {
         // The same is not said again meanwhile.
         assert_eq!(send(&house, "slack", json!({"channelId": "C1", "text": "t"})).await.status, 204);
         house.wait(Duration::from_secs(31));
-        // Only when the second refusal is noted is it known when to try again.
-        let is_noted = |it: &Value| it["error"].as_str().is_some_and(|text| text.contains("503"));
         let looking = async {
-            while !is_noted(&outbox(&house).await[0]) {
+            loop {
+                let tried = outbox(&house).await.remove(0);
+                // When it is tried next follows from when the failure was noted, not from when the
+                // chat service heard of it.
+                if tried["error"].as_str().expect("text").contains("503") {
+                    return tried;
+                }
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(SOON, looking).await.expect("it is tried again soon");
+        let tried = tokio::time::timeout(SOON, looking).await.expect("it is tried again soon");
+        assert_eq!((&tried["state"], &tried["attempts"]), (&json!("waiting"), &json!(2)));
         house.wait(Duration::from_mins(10));
         let sent = waits_for(&house, "sent", 1).await;
         assert_eq!((sent.len(), &sent[0]["attempts"]), (1, &json!(3)));
         // The chat service can tell that it is the same.
         let heard = chat.heard().await;
         assert_eq!(heard.len(), 3);
+        courier.abort();
+    }
+
+    async fn what_is_slow_to_be_sent_keeps_nothing_else_waiting(kind) {
+        let chat = Chat::start().await;
+        let house = House::sending(kind, chat.sinks()).await;
+        let courier = tokio::spawn(notify::deliver(Arc::clone(&house.notifier)));
+        // Whoever asks tries first; the courier does when that has failed.
+        for (text, again) in [("slow", NEVER), ("quick", 200)] {
+            chat.answers(502, json!({})).await;
+            chat.answers(again, json!({"ok": true})).await;
+            let body = json!({"channelId": "C1", "text": text});
+            assert_eq!(send(&house, "slack", body).await.status, 200);
+            let before = chat.heard.lock().await.len();
+            house.wait(Duration::from_secs(31));
+            let looking = async {
+                while chat.heard.lock().await.len() == before {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(SOON, looking).await.expect("it is tried again soon");
+        }
+        let all = waits_for(&house, "sent", 1).await;
+        assert_eq!((&all[1]["body"]["text"], &all[1]["state"]), (&json!("quick"), &json!("sent")));
+        // Nothing is known of this attempt yet.
+        let slow = &all[0];
+        assert_eq!((&slow["state"], &slow["attempts"]), (&json!("waiting"), &json!(2)));
+        assert!(slow["error"].as_str().expect("text").contains("502"), "{slow}");
         courier.abort();
     }
 
