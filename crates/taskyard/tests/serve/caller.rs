@@ -28,11 +28,7 @@ impl Caller {
     }
 
     fn new(options: Options) -> Self {
-        let once = Retry {
-            retries: 0,
-            ..Retry::default()
-        };
-        Self(Queue::new(options.with_retry(once)).unwrap())
+        Self(Queue::new(once(options)).unwrap())
     }
 
     /// A call and the JSON it is answered with.
@@ -96,6 +92,14 @@ impl Caller {
         }
         panic!("in the end: {}", self.status(id).await.unwrap())
     }
+}
+
+/// Options of a client that tries once.
+pub(crate) fn once(options: Options) -> Options {
+    options.with_retry(Retry {
+        retries: 0,
+        ..Retry::default()
+    })
 }
 
 /// A definition with an hour to its deadline.

@@ -1,5 +1,8 @@
 //! kill -9 at any moment: what was acknowledged is there after the next start.
 
+mod hooks;
+mod mails;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -13,17 +16,7 @@ use tokio::task::JoinSet;
 use crate::caller::Caller;
 use crate::load::{Ledger, check, create, group, work};
 use crate::postgres::Remote;
-use crate::process::{Ground, Server, soon};
-
-/// Moves the clock of a server.
-async fn advance(server: &Server, time: Duration) {
-    let body = json!({"advanceMs": time.as_millis() as u64}).to_string();
-    let moved = reqwest::Client::new()
-        .post(format!("{}/dev/clock", server.url))
-        .body(body)
-        .send();
-    assert_eq!(soon(moved).await.unwrap().status(), 200);
-}
+use crate::process::{Ground, soon};
 
 /// Kills servers under load, and compares what the next one knows with what was acknowledged. In
 /// the end everything gets done.
@@ -69,7 +62,7 @@ async fn check_kills(ground: &Ground, rounds: usize) {
     let groups: Vec<&String> = snapshot.created.keys().collect();
     check(&caller, &snapshot, &groups).await;
     // What nobody has finished comes back when its claim ends.
-    advance(&server, Duration::from_mins(21)).await;
+    server.advance(Duration::from_mins(21)).await;
     let mut left = BTreeSet::new();
     for name in &groups {
         let mut found = group(&caller, name).await;

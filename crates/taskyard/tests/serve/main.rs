@@ -17,6 +17,7 @@ mod kills;
 mod large_artifacts;
 mod lifecycle;
 mod load;
+mod mail_server;
 mod pages;
 mod postgres;
 mod process;

@@ -122,6 +122,16 @@ impl Server {
         signal(&self.process, name).await;
     }
 
+    /// Moves its clock on, which takes `--dev`.
+    pub(crate) async fn advance(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap();
+        let moved = reqwest::Client::new()
+            .post(format!("{}/dev/clock", self.url))
+            .body(format!(r#"{{"advanceMs":{time}}}"#))
+            .send();
+        assert_eq!(soon(moved).await.unwrap().status(), 200);
+    }
+
     /// Waits for the process to end; its status and its log.
     pub(crate) async fn ended(self) -> Output {
         soon(self.process.wait_with_output()).await.unwrap()
